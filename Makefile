@@ -23,7 +23,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE $(if $(FAULTS),-DFTE_FAULTS) $(shell pkg-config --
 CFLAGS  += -std=c11 $(if $(SAN),-O1,-O2) -g $(WARN) $(CWARN) $(HARDEN) $(SANFLAG)
 CXXFLAGS += -std=c++17 $(if $(SAN),-O1,-O2) -g $(WARN) $(HARDEN) $(SANFLAG)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAG)
-LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lcivetweb -lstemmer -lunistring -lphonenumber \
+LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lcivetweb -lstemmer -lunistring -lidn2 -lphonenumber \
            -lstdc++ -lpthread -lm
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $1 $@;)

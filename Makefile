@@ -67,4 +67,20 @@ $(BUILD)/bin/test-unit: $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsuperviso
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a \
 		$(LDLIBS) -lcriterion
 
+# Each target alone with the codecs that it drives; the corpus grows under build/, the seeds are in the tree.
+FUZZ_SECONDS ?= 60
+FUZZBIN := $(FUZZSRC:test/fuzz/%.c=build/fuzz/%)
+build/fuzz/%: test/fuzz/%.c $(wildcard proto/*.c proto/*.h)
+	@mkdir -p $(@D)
+	$(call say,FUZZ)clang -I. -D_GNU_SOURCE -std=c11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -o $@ $< $(wildcard proto/*.c) $(shell pkg-config --cflags --libs msgpack uuid openssl) -lunistring
+.PHONY: fuzz
+fuzz: $(FUZZBIN) ## the decoders under random bytes, FUZZ_SECONDS=60 each
+	@for f in $(FUZZBIN); do n=$${f##*/}; n=$${n%_fuzz}; mkdir -p build/fuzz/corpus/$$n; \
+		echo "  FUZZ  $$n for $(FUZZ_SECONDS) s"; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/$$n- build/fuzz/corpus/$$n test/fuzz/seeds/$$n test/fixture/protocol \
+			>build/fuzz/$$n.log 2>&1 || { tail -40 build/fuzz/$$n.log; exit 1; }; \
+		grep -E 'stat::(number_of_executed_units|peak_rss_mb)' build/fuzz/$$n.log; done
+
 -include $(patsubst %.c,$(BUILD)/%.d,$(MAINS) $(LIBSRC) $(SUPSRC) $(TESTSRC)) $(LIBCXX:%.cc=$(BUILD)/%.d)

@@ -2,6 +2,7 @@
 
 #include "proto/err.h"
 #include "proto/head.h"
+#include "proto/wire.h"
 
 #include <stdlib.h>
 
@@ -130,35 +131,6 @@ pack_id(msgpack_packer *pk, struct id id)
 
 /* --- decoding ------------------------------------------------------------------------------- */
 
-/* Depth within PROTO_MAX_DEPTH, every str is text, every key of a map a str. */
-static bool
-object_ok(const msgpack_object *o, int depth)
-{
-    if (depth > PROTO_MAX_DEPTH) {
-        return false;
-    }
-    if (o->type == MSGPACK_OBJECT_STR) {
-        return str_is_text((struct str){.p = o->via.str.ptr, .n = o->via.str.size});
-    }
-    if (o->type == MSGPACK_OBJECT_ARRAY) {
-        for (uint32_t i = 0; i < o->via.array.size; i++) {
-            if (!object_ok(&o->via.array.ptr[i], depth + 1)) {
-                return false;
-            }
-        }
-    }
-    if (o->type == MSGPACK_OBJECT_MAP) {
-        for (uint32_t i = 0; i < o->via.map.size; i++) {
-            const msgpack_object_kv *kv = &o->via.map.ptr[i];
-            if (kv->key.type != MSGPACK_OBJECT_STR || !object_ok(&kv->key, depth + 1) ||
-                !object_ok(&kv->val, depth + 1)) {
-                return false;
-            }
-        }
-    }
-    return o->type != MSGPACK_OBJECT_EXT;
-}
-
 int
 body_decode(const void *data, size_t size, msgpack_unpacked *ret)
 {
@@ -168,8 +140,8 @@ body_decode(const void *data, size_t size, msgpack_unpacked *ret)
         return ERR_TOO_BIG;
     }
     msgpack_unpacked_init(ret);
-    if (msgpack_unpack_next(ret, data, size, &offset) != MSGPACK_UNPACK_SUCCESS || offset != size ||
-        !object_ok(&ret->data, 1)) {
+    if (!wire_ok(data, size) ||
+        msgpack_unpack_next(ret, data, size, &offset) != MSGPACK_UNPACK_SUCCESS || offset != size) {
         msgpack_unpacked_destroy(ret);
         msgpack_unpacked_init(ret);
         return ERR_MALFORMED;

@@ -4,7 +4,8 @@
 #   make FAULTS=1       builds the tree build/faults/ with named fault points
 comma   := ,
 BUILD   := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(FAULTS),/faults)
-ACTORS  := $(notdir $(patsubst %/,%,$(wildcard actors/*/)))
+FOLDERS := $(notdir $(patsubst %/,%,$(wildcard actors/*/)))
+ACTORS  := $(foreach a,$(FOLDERS),$(if $(wildcard actors/$a/$a.c),$a))
 MAINS   := $(foreach a,$(ACTORS),$(wildcard actors/$a/$a.c)) supervisor/supervisor.c supervisor/cli/fte.c
 MAINS   := $(wildcard $(MAINS))
 LIBSRC  := $(filter-out $(MAINS),$(wildcard proto/*.c proto/*/*.c db/*.c supervisor/cli/*.c actors/*/*.c))

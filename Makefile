@@ -46,7 +46,14 @@ $(BUILD)/%.o: %.cc
 	@mkdir -p $(@D)
 	$(call say,CXX)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
-$(LIB): $(LIBSRC:%.c=$(BUILD)/%.o) $(LIBCXX:%.cc=$(BUILD)/%.o)
+# The migrations are part of the binary: `fte migrate` needs no files.
+$(BUILD)/db/migrations.c: db/embed.sh $(sort $(wildcard db/migrations/*.sql))
+	@mkdir -p $(@D)
+	$(call say,SQL)sh db/embed.sh $(filter %.sql,$^) > $@
+$(BUILD)/db/migrations.o: $(BUILD)/db/migrations.c
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(LIB): $(LIBSRC:%.c=$(BUILD)/%.o) $(LIBCXX:%.cc=$(BUILD)/%.o) $(BUILD)/db/migrations.o
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 $(BUILD)/libsupervisor.a: $(SUPSRC:%.c=$(BUILD)/%.o)
 	@mkdir -p $(@D)

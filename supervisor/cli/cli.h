@@ -39,5 +39,6 @@ bool cli_flag(int *argc, char **argv, const char *flag);
 const char *cli_option(int *argc, char **argv, const char *name, bool *ret_bad);
 
 /* One line per command, alphabetically by file. */
+int cmd_migrate(int argc, char **argv);
 
 #endif

@@ -27,6 +27,7 @@ static void find_database(void);
 /* Everything that fte can do: a new command is a row here and a file beside this one. */
 static const struct cli_command commands[] = {
     {"help", cmd_help, "this list"},
+    {"migrate", cmd_migrate, "bring the database to this program's schema"},
 };
 
 int

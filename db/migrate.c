@@ -21,6 +21,7 @@ struct migrate {
 
 static int fail(struct migrate *m, int err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+static bool run(struct migrate *m, const char *sql);
 static int connect_and_lock(struct migrate *m, const char *url);
 static int compare(struct migrate *m, int *ret_first_missing);
 static int apply(struct migrate *m, const struct migration *step);

@@ -18,6 +18,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PG_WAIT_MS 2000
+#define PG_ANSWER_MS 15000
+#define PG_MIN_SERVER 150000 /* PQserverVersion: what we test with */
+
 struct pg;
 struct pg_txn;
 
@@ -34,8 +38,8 @@ struct pg_reply {
                              ERR_INVALID: data (class 22); ERR_INTERNAL: anything else */
     char sqlstate[6];     /* of the first error, or "" */
     char detail[256];     /* the server's primary message: may quote data, never log it with values */
-    PGresult **results;   /* one per statement, in binary format; borrowed for the callback */
-    int n;
+    PGresult **results;   /* err 0: one per statement, in binary format; borrowed for the callback */
+    int n;                /* results; may be fewer than statements where err is not 0 */
 };
 
 typedef void pg_done_fn(void *arg, const struct pg_reply *reply);
@@ -48,9 +52,9 @@ struct pg_events {
     void *arg;
 };
 
-/* Starts to connect to `url` (libpq URI or conninfo; never logged). Events may be NULL or hold NULLs.
- * `min_schema`: the connection counts as up only if fte's schema has this version (see
- * db/migrate.h); 0 = do not look. */
+/* Starts to connect to `url` (libpq URI or conninfo; never logged). `events` is copied; it may be NULL
+ * or hold NULLs. `schema_version`: the connection counts as up only if the schema has this version or
+ * a newer one (db/migrate.h); 0 = do not look. */
 struct pg *pg_open(struct loop *loop, const char *url, int schema_version,
                    const struct pg_events *events);
 /* Cancels what is on its way (callbacks get ERR_UNAVAILABLE). Accepts NULL. */
@@ -82,7 +86,8 @@ void pg_array_end(struct pg_txn *t);
 /* (between the two, the pg_put_*() above add elements; pg_put_json too) */
 void pg_put_json(struct pg_txn *t, struct str json); /* jsonb */
 /* Sends it. `fn` is called exactly once, never from inside. Takes the transaction. While the
- * connection is down it waits at most 10 s for the next one before it is answered. */
+ * connection is down it waits at most PG_WAIT_MS for the next one before it is answered; once sent
+ * it is given up, with the connection, after PG_ANSWER_MS without an answer. */
 void pg_commit(struct pg_txn **t_p, pg_done_fn *fn, void *arg);
 
 /* --- reading a result (binary format; the column must have the type that is asked for) ------- */

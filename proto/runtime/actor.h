@@ -49,8 +49,21 @@ struct actor_spec {
     void (*work)(struct actor *self, struct unit **units, size_t n);
     void (*call)(struct actor *self, struct unit **units, size_t n);
     bool overlapped;
+    /* SIGTERM: take in nothing new. Then the process ends as soon as it holds no unit and drained()
+     * (where given) says true; it is asked at the end of each turn. */
+    void (*drain)(struct actor *self);
+    bool (*drained)(struct actor *self);
     /* Closes what init opened; accepts a half-made context. */
     void (*fini)(struct actor *self);
+
+    /* --- for the edge only: it alone originates WORK --- */
+    /* What became of a delivery: h->type is DONE, RETRY, FAIL, BUSY or LOST, h->service says who
+     * says so (or, for BUSY and LOST, who was meant); `err` and `why` for all but DONE. */
+    void (*outcome)(struct actor *self, const struct head *h, int err, struct str why);
+    /* A router that is new to us: whatever was on its way in the old one is gone. */
+    void (*router_changed)(struct actor *self, uint32_t generation);
+    /* A service has a worker again. */
+    void (*service_up)(struct actor *self, struct str service);
 };
 
 /* The life of the process, from argv to exit code. Understands --check (settings only). */
@@ -72,6 +85,8 @@ void actor_release(struct actor *self);
 void actor_stop(struct actor *self, int exit_code);
 /* Tells long waits inside a handler to the supervisor. */
 void actor_tick(struct actor *self);
+/* True while the router knows us (since its last READY). */
+bool actor_connected(const struct actor *self);
 
 /* --- settling WORK ------------------------------------------------------------------------- */
 /* Its effects are durable and there is nothing more to do: the edge acknowledges it. */
@@ -96,5 +111,11 @@ typedef void call_fn(struct actor *self, void *arg, int err, const msgpack_objec
 /* Asks `service`. fn is called exactly once, within timeout_ms, never from inside this function. */
 void actor_call(struct actor *self, const char *service, struct str packed, int64_t timeout_ms,
                 call_fn *fn, void *arg);
+
+/* --- originating (the edge) ---------------------------------------------------------------- */
+/* Sends an encoded envelope to `service`; h gives id, attempt and generation. Its end is told to
+ * spec.outcome. */
+void actor_dispatch(struct actor *self, const char *service, const struct head *h,
+                    struct str envelope);
 
 #endif

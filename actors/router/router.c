@@ -1,0 +1,259 @@
+/* router - carry messages between actors, against credit.
+ *
+ *   everyone --(WORK, CALL, outcomes)--> router --> a worker of the service, or who waits for it
+ *
+ * It reads heads and never bodies, and keeps nothing that matters: who serves what, how many slots
+ * are free, and which units a worker holds, so that the edge hears at once when a worker dies. Killed,
+ * it is back in milliseconds under a new generation; the workers say READY again, the edge delivers
+ * again what was on its way. Without credit it says BUSY: no queue grows here.
+ */
+#include "actors/router/router.h"
+
+#include "proto/runtime/endpoint.h"
+#include "proto/runtime/fault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define RECEIVE_MAX 1024 /* messages in one turn */
+#define SILENCE_MS 3000  /* a worker on another machine that is silent for so long is lost */
+
+static void on_socket(void *arg, int events);
+static void on_signal(void *arg, int events);
+static void on_tick(void *arg);
+
+/* Nobody else may bind here: a second bind of an ipc path steals it without an error. */
+static int
+lock_path(const char *path)
+{
+    char lock[4200];
+    char *slash;
+    int fd;
+
+    snprintf(lock, sizeof(lock), "%s", path);
+    slash = strrchr(lock, '/');
+    if (slash != NULL && slash != lock) {
+        *slash = '\0';
+        mkdir(lock, 0700);
+        if (chmod(lock, 0700) != 0) {
+            fprintf(stderr, "fte-router: %s: %s\n", lock, strerror(errno));
+            return -1;
+        }
+    }
+    snprintf(lock, sizeof(lock), "%s.lock", path);
+    fd = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        fprintf(stderr, "fte-router: %s: %s\n", lock, strerror(errno));
+    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        fprintf(stderr, "fte-router: another router has bound %s already\n", path);
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static int
+router_bind(struct router *self)
+{
+    struct buf endpoint = {0}, fault = {0};
+    int64_t max = 4 * PROTO_MAX_MESSAGE;
+    int on = 1, none = 0, linger = 1000, handshake = 5000;
+    const char *path;
+    int code = EX_CONFIG;
+
+    if (endpoint_router(&endpoint, &fault) != 0) {
+        fprintf(stderr, "fte-router: %s\n", buf_c(&fault));
+        goto done;
+    }
+    path = endpoint_path(buf_c(&endpoint));
+    if (path != NULL && (self->lock_fd = lock_path(path)) < 0) {
+        goto done;
+    }
+    self->zmq = zmq_ctx_new();
+    self->socket = zmq_socket(self->zmq, ZMQ_ROUTER);
+    zmq_setsockopt(self->socket, ZMQ_ROUTER_MANDATORY, &on, sizeof(on));
+    zmq_setsockopt(self->socket, ZMQ_ROUTER_HANDOVER, &on, sizeof(on));
+    zmq_setsockopt(self->socket, ZMQ_SNDHWM, &none, sizeof(none));
+    zmq_setsockopt(self->socket, ZMQ_RCVHWM, &none, sizeof(none));
+    zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof(linger));
+    zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &max, sizeof(max));
+    zmq_setsockopt(self->socket, ZMQ_HANDSHAKE_IVL, &handshake, sizeof(handshake));
+    if (zmq_bind(self->socket, buf_c(&endpoint)) != 0) {
+        fprintf(stderr, "fte-router: cannot bind %s: %s\n", buf_c(&endpoint), zmq_strerror(errno));
+        goto done;
+    }
+    code = 0;
+done:
+    buf_fini(&endpoint);
+    buf_fini(&fault);
+    return code;
+}
+
+static void
+open_signals(struct router *self)
+{
+    sigset_t set;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    self->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    loop_watch_fd(self->loop, self->signal_fd, LOOP_IN, on_signal, self);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct router self = {.lock_fd = -1};
+    struct buf faults = {0}, endpoint = {0};
+    struct id random = id_random();
+    int code;
+
+    log_init("router");
+    if (argc > 2 || (argc == 2 && strcmp(argv[1], "--check") != 0)) {
+        fprintf(stderr, "usage: fte-router [--check]\n");
+        return EX_USAGE;
+    }
+    option_load("router", NULL);
+    if (endpoint_router(&endpoint, &faults) != 0) {
+        fprintf(stderr, "fte-router: %s\n", buf_c(&faults));
+        return EX_CONFIG;
+    }
+    buf_fini(&endpoint);
+    if (argc == 2) {
+        printf("fte-router: configuration OK\n");
+        return EX_OK;
+    }
+    fault_init("router");
+    lifeline_init(&self.lifeline);
+    self.loop = loop_new();
+    self.credit = credit_new();
+    memcpy(&self.generation, random.b, sizeof(self.generation));
+    self.generation |= 1; /* never 0 */
+    open_signals(&self);
+    code = router_bind(&self);
+    if (code == 0) {
+        loop_watch_zmq(self.loop, self.socket, on_socket, &self);
+        loop_timer(self.loop, 0, LIFELINE_TICK_MS / 2, on_tick, &self);
+        lifeline_ready(&self.lifeline);
+        log_info("ready", "generation=%u", self.generation);
+        loop_run(self.loop);
+    }
+    router_close(&self);
+    return code;
+}
+
+void
+router_close(struct router *self)
+{
+    credit_each(self->credit, router_forget, self);
+    credit_free(&self->credit);
+    if (self->socket != NULL) {
+        zmq_close(self->socket);
+    }
+    if (self->zmq != NULL) {
+        zmq_ctx_term(self->zmq);
+    }
+    if (self->signal_fd >= 0) {
+        close(self->signal_fd);
+    }
+    if (self->lock_fd >= 0) {
+        close(self->lock_fd);
+    }
+    buf_fini(&self->scratch);
+    loop_free(&self->loop);
+}
+
+static void
+on_signal(void *arg, int events)
+{
+    struct router *self = arg;
+    (void)events;
+    loop_stop(self->loop);
+}
+
+/* A worker that gave no pid is on another machine: silence is all that tells of its death. */
+static void
+check_silence(void *arg, struct worker *w)
+{
+    struct router *self = arg;
+    struct watch *watch = *worker_data(w);
+
+    if (watch->pidfd < 0 && clock_ms() - watch->heard_ms > SILENCE_MS) {
+        router_lost(self, w);
+    }
+}
+
+static void
+on_tick(void *arg)
+{
+    struct router *self = arg;
+
+    if (lifeline_tick(&self->lifeline, self->counters[COUNT_ROUTED], 0) < 0) {
+        log_fatal(EX_TEMPFAIL, "supervisor_gone", "%s", "");
+    }
+    credit_each(self->credit, check_silence, self);
+}
+
+/* --- one message ---------------------------------------------------------------------------- */
+
+/* Reads [sender][head][body]; false if there is none. A message with other frames is counted. */
+static bool
+receive(struct router *self, struct message *m)
+{
+    zmq_msg_t *frames[] = {&m->from, &m->head, &m->body};
+    bool more = true;
+    int n = 0;
+
+    zmq_msg_init(&m->from);
+    zmq_msg_init(&m->head);
+    zmq_msg_init(&m->body);
+    while (more) {
+        zmq_msg_t extra;
+        zmq_msg_t *frame = n < 3 ? frames[n] : &extra;
+        if (n >= 3) {
+            zmq_msg_init(&extra);
+        }
+        if (zmq_msg_recv(frame, self->socket, ZMQ_DONTWAIT) < 0) {
+            return false;
+        }
+        more = zmq_msg_more(frame);
+        if (n >= 3) {
+            zmq_msg_close(&extra);
+        }
+        n++;
+    }
+    m->frames = n;
+    return true;
+}
+
+static void
+on_socket(void *arg, int events)
+{
+    struct router *self = arg;
+    struct message m;
+
+    (void)events;
+    for (int i = 0; i < RECEIVE_MAX; i++) {
+        bool got = receive(self, &m);
+        if (got) {
+            router_route(self, &m);
+        }
+        zmq_msg_close(&m.from);
+        zmq_msg_close(&m.head);
+        zmq_msg_close(&m.body);
+        if (!got) {
+            return;
+        }
+    }
+}

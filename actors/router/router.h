@@ -1,0 +1,66 @@
+/* router - the inside of the router: router.c (the process), route.c (what becomes of a message). */
+#ifndef ROUTER_ROUTER_H
+#define ROUTER_ROUTER_H
+
+#include "actors/router/credit.h"
+#include "proto/envelope.h"
+#include "proto/err.h"
+#include "proto/head.h"
+#include "proto/lifeline.h"
+#include "proto/runtime/log.h"
+#include "proto/runtime/loop.h"
+#include "proto/runtime/option.h"
+
+#include <zmq.h>
+
+/* What is counted; names in route.c. Asked by CALL to the service `router`. */
+enum counter {
+    COUNT_ROUTED,      /* messages handed on */
+    COUNT_BUSY,        /* refused for want of credit */
+    COUNT_LOST,        /* units in the hands of workers that died */
+    COUNT_DEATHS,      /* workers that died */
+    COUNT_MALFORMED,   /* heads that could not be read */
+    COUNT_VERSION,     /* heads of another version */
+    COUNT_TYPE,        /* types that are not known */
+    COUNT_TOO_BIG,     /* bodies over PROTO_MAX_MESSAGE */
+    COUNT_UNREACHABLE, /* addressees that are gone */
+    COUNT_SIZE,
+};
+
+struct router {
+    struct loop *loop;
+    void *zmq;
+    void *socket;
+    struct credit *credit;
+    struct lifeline lifeline;
+    uint32_t generation; /* random per start, never 0 */
+    uint64_t counters[COUNT_SIZE];
+    struct buf scratch;
+    int signal_fd;
+    int lock_fd;
+};
+
+/* What the router keeps about a worker's process; in worker_data(). */
+struct watch {
+    struct router *router;
+    struct worker *worker;
+    int pidfd; /* -1: on another machine */
+    struct loop_watch *death;
+    int64_t heard_ms;
+};
+
+/* [sender's routing id][head][body] as they came. */
+struct message {
+    zmq_msg_t from, head, body;
+    int frames;
+};
+
+/* Decides what becomes of a message and does it. */
+void router_route(struct router *self, struct message *m);
+/* The worker died: who waits for what it held hears LOST. */
+void router_lost(struct router *self, struct worker *w);
+/* Ends the watch on a worker (arg: the router) without telling anyone. */
+void router_forget(void *arg, struct worker *w);
+void router_close(struct router *self);
+
+#endif

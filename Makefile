@@ -20,11 +20,11 @@ WARN    := -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wpoi
 CWARN   := -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
-CPPFLAGS += -I. -D_GNU_SOURCE $(if $(FAULTS),-DFTE_FAULTS) $(shell pkg-config --cflags $(PKGS))
+CPPFLAGS += -I. -D_GNU_SOURCE $(if $(FAULTS),-DFTE_FAULTS) $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS  += -std=c11 $(if $(SAN),-O1,-O2) -g $(WARN) $(CWARN) $(HARDEN) $(SANFLAG)
 CXXFLAGS += -std=c++17 $(if $(SAN),-O1,-O2) -g $(WARN) $(HARDEN) $(SANFLAG)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAG)
-LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lcivetweb -lstemmer -lunistring -lidn2 -lphonenumber \
+LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcivetweb -lstemmer -lunistring -lidn2 -lphonenumber \
            -lstdc++ -lpthread -lm
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $1 $@;)
@@ -33,6 +33,7 @@ BINS    := $(ACTORS:%=$(BUILD)/bin/fte-%) $(BUILD)/bin/fte-supervisor $(BUILD)/b
 LIB     := $(BUILD)/libfte.a
 
 .DEFAULT_GOAL := help
+CODE    := $(shell find actors proto db supervisor test -name '*.[ch]' -o -name '*.cc' 2>/dev/null)
 .PHONY: help build
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,24 @@ $(BUILD)/bin/test-unit: $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsuperviso
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a \
 		$(LDLIBS) -lcriterion
+
+.PHONY: test unit lint format
+test: ## sets everything up and runs every test
+	@supervisor/setup.sh build run test
+	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit
+	@BUILD=$(BUILD) test/run.sh all
+unit: ## only the unit tests
+	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit
+	@BUILD=$(BUILD) test/run.sh unit
+lint: ## layout, warnings as errors with a second compiler, cppcheck
+	@clang-format --dry-run -Werror $(CODE)
+	@cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=unknownMacro -I. -D_GNU_SOURCE -j 2 actors proto db supervisor
+	@for f in $(LIBSRC) $(MAINS) $(SUPSRC); do \
+		clang -fsyntax-only $(CPPFLAGS) -std=c11 $(WARN) $(CWARN) $$f || exit 1; done
+	@echo "lint: nothing to say"
+format: ## lays the code out
+	@clang-format -i $(CODE)
 
 # Each target alone with the codecs that it drives; the corpus grows under build/, the seeds are in the tree.
 FUZZ_SECONDS ?= 60

@@ -424,9 +424,9 @@ checked(void *arg, const struct pg_reply *r)
     }
     if (r->err != 0 && strcmp(r->sqlstate, "42P01") == 0) {
         refuse(pg, "the database has no schema of fte yet: run fte migrate");
-    } else if (r->err == 0 &&
-               pg_int(r->results[0], 0, 0) < pg->schema_version) {
-        snprintf(why, sizeof(why), "the database's schema is version %lld and %d is needed: run fte migrate",
+    } else if (r->err == 0 && pg_int(r->results[0], 0, 0) < pg->schema_version) {
+        snprintf(why, sizeof(why),
+                 "the database's schema is version %lld and %d is needed: run fte migrate",
                  (long long)pg_int(r->results[0], 0, 0), pg->schema_version);
         refuse(pg, why);
     } else if (r->err == 0) {
@@ -471,9 +471,9 @@ connect_step(struct pg *pg, PostgresPollingStatusType status)
     switch (status) {
     case PGRES_POLLING_READING:
     case PGRES_POLLING_WRITING:
-        pg->watch = loop_watch_fd(pg->loop, PQsocket(pg->conn),
-                                  status == PGRES_POLLING_READING ? LOOP_IN : LOOP_OUT, on_socket,
-                                  pg);
+        pg->watch =
+            loop_watch_fd(pg->loop, PQsocket(pg->conn),
+                          status == PGRES_POLLING_READING ? LOOP_IN : LOOP_OUT, on_socket, pg);
         return;
     case PGRES_POLLING_OK:
         loop_cancel(pg->loop, &pg->timer);
@@ -515,13 +515,21 @@ static void
 connect_start(void *arg)
 {
     struct pg *pg = arg;
-    const char *keys[] = {"connect_timeout", "tcp_user_timeout", "keepalives_idle",
-                          "application_name", "options",         "dbname",
+    const char *keys[] = {"connect_timeout",
+                          "tcp_user_timeout",
+                          "keepalives_idle",
+                          "application_name",
+                          "options",
+                          "dbname",
                           NULL};
     const char *values[] = {
-        "5", "10000", "10", "fte",
+        "5",
+        "10000",
+        "10",
+        "fte",
         "-c statement_timeout=10s -c idle_in_transaction_session_timeout=15s -c timezone=UTC",
-        pg->url, NULL};
+        pg->url,
+        NULL};
 
     pg->timer = NULL;
     pg->state = STATE_CONNECTING;

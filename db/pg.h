@@ -2,10 +2,10 @@
  * and answered by a callback; nothing blocks.
  *
  * A transaction is one or more named statements that are committed together in one round trip (an
- * implicit transaction of libpq's pipeline mode: everything up to the Sync). Several may be on their
- * way at once; they are run in the order of pg_commit(). Statements are prepared when first used on
- * a connection. A connection that is lost is opened again with backoff; what was on its way is
- * answered ERR_UNAVAILABLE: its outcome is unknown, so do it again, the unique keys decide.
+ * implicit transaction of libpq's pipeline mode: everything up to the Sync). Several may be on
+ * their way at once; they are run in the order of pg_commit(). Statements are prepared when first
+ * used on a connection. A connection that is lost is opened again with backoff; what was on its way
+ * is answered ERR_UNAVAILABLE: its outcome is unknown, so do it again, the unique keys decide.
  */
 #ifndef DB_PG_H
 #define DB_PG_H
@@ -33,28 +33,29 @@ struct pg_stmt {
 
 /* What became of a transaction. */
 struct pg_reply {
-    int err;              /* 0 committed; ERR_UNAVAILABLE: connection, shutdown, serialization, locks,
-                             disk full: try again; ERR_CONFLICT: unique or foreign key (class 23);
-                             ERR_INVALID: data (class 22); ERR_INTERNAL: anything else */
-    char sqlstate[6];     /* of the first error, or "" */
-    char detail[256];     /* the server's primary message: may quote data, never log it with values */
-    PGresult **results;   /* err 0: one per statement, in binary format; borrowed for the callback */
-    int n;                /* results; may be fewer than statements where err is not 0 */
+    int err;            /* 0 committed; ERR_UNAVAILABLE: connection, shutdown, serialization, locks,
+                           disk full: try again; ERR_CONFLICT: unique or foreign key (class 23);
+                           ERR_INVALID: data (class 22); ERR_INTERNAL: anything else */
+    char sqlstate[6];   /* of the first error, or "" */
+    char detail[256];   /* the server's primary message: may quote data, never log it with values */
+    PGresult **results; /* err 0: one per statement, in binary format; borrowed for the callback */
+    int n;              /* results; may be fewer than statements where err is not 0 */
 };
 
 typedef void pg_done_fn(void *arg, const struct pg_reply *reply);
 
 struct pg_events {
-    void (*up)(void *arg);                       /* connected and checked */
-    void (*down)(void *arg);                     /* lost */
+    void (*up)(void *arg);   /* connected and checked */
+    void (*down)(void *arg); /* lost */
     void (*notify)(void *arg, const char *channel, const char *payload);
-    void (*refused)(void *arg, const char *why); /* can't ever work: wrong password, schema too old */
+    void (*refused)(void *arg,
+                    const char *why); /* can't ever work: wrong password, schema too old */
     void *arg;
 };
 
-/* Starts to connect to `url` (libpq URI or conninfo; never logged). `events` is copied; it may be NULL
- * or hold NULLs. `schema_version`: the connection counts as up only if the schema has this version or
- * a newer one (db/migrate.h); 0 = do not look. */
+/* Starts to connect to `url` (libpq URI or conninfo; never logged). `events` is copied; it may be
+ * NULL or hold NULLs. `schema_version`: the connection counts as up only if the schema has this
+ * version or a newer one (db/migrate.h); 0 = do not look. */
 struct pg *pg_open(struct loop *loop, const char *url, int schema_version,
                    const struct pg_events *events);
 /* Cancels what is on its way (callbacks get ERR_UNAVAILABLE). Accepts NULL. */
@@ -64,7 +65,8 @@ bool pg_is_up(const struct pg *pg);
 void pg_listen(struct pg *pg, const char *channel);
 /* Transactions sent or waiting. */
 size_t pg_pending(const struct pg *pg);
-/* Turns the loop until nothing is pending or `timeout_ms` is over; true if nothing is. For tools. */
+/* Turns the loop until nothing is pending or `timeout_ms` is over; true if nothing is. For tools.
+ */
 bool pg_wait(struct pg *pg, int64_t timeout_ms);
 
 /* --- a transaction ------------------------------------------------------------------------- */
@@ -74,10 +76,10 @@ void pg_stmt(struct pg_txn *t, const struct pg_stmt *stmt);
 void pg_put_null(struct pg_txn *t);
 void pg_put_text(struct pg_txn *t, struct str s); /* NULL where s.p is NULL */
 void pg_put_bytes(struct pg_txn *t, struct str s);
-void pg_put_int(struct pg_txn *t, int64_t v);     /* bigint */
-void pg_put_float(struct pg_txn *t, double v);    /* double precision */
+void pg_put_int(struct pg_txn *t, int64_t v);  /* bigint */
+void pg_put_float(struct pg_txn *t, double v); /* double precision */
 void pg_put_bool(struct pg_txn *t, bool v);
-void pg_put_id(struct pg_txn *t, struct id id);   /* uuid */
+void pg_put_id(struct pg_txn *t, struct id id);      /* uuid */
 void pg_put_time(struct pg_txn *t, int64_t unix_us); /* timestamptz */
 /* An array parameter for unnest(): open, add each element, close. Elements of one kind only. */
 enum pg_kind { PG_TEXT, PG_BYTES, PG_INT, PG_FLOAT, PG_BOOL, PG_ID, PG_TIME, PG_JSON };

@@ -153,9 +153,9 @@ pg_put_json(struct pg_txn *t, struct str json)
 void
 pg_array(struct pg_txn *t, enum pg_kind kind)
 {
-    static const int32_t oids[] = {[PG_TEXT] = 25,  [PG_BYTES] = 17, [PG_INT] = 20,
-                                   [PG_FLOAT] = 701, [PG_BOOL] = 16,  [PG_ID] = 2950,
-                                   [PG_TIME] = 1184, [PG_JSON] = 3802};
+    static const int32_t oids[] = {
+        [PG_TEXT] = 25, [PG_BYTES] = 17, [PG_INT] = 20,    [PG_FLOAT] = 701,
+        [PG_BOOL] = 16, [PG_ID] = 2950,  [PG_TIME] = 1184, [PG_JSON] = 3802};
 
     put(t, NULL, 0, false); /* the parameter; its length is set at the end */
     t->in_array = true;

@@ -1,5 +1,5 @@
-/* pg_txn - the inside of a transaction, shared by pg.c (the connection) and pg_txn.c (parameters and
- * results). Private to these two. */
+/* pg_txn - the inside of a transaction, shared by pg.c (the connection) and pg_txn.c (parameters
+ * and results). Private to these two. */
 #ifndef DB_PG_TXN_H
 #define DB_PG_TXN_H
 

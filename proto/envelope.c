@@ -60,8 +60,7 @@ map_float(const msgpack_object *map, const char *key, double *ret)
     const msgpack_object *o = map_get(map, key);
     int64_t i;
 
-    if (o != NULL &&
-        (o->type == MSGPACK_OBJECT_FLOAT32 || o->type == MSGPACK_OBJECT_FLOAT64)) {
+    if (o != NULL && (o->type == MSGPACK_OBJECT_FLOAT32 || o->type == MSGPACK_OBJECT_FLOAT64)) {
         *ret = o->via.f64;
         return true;
     }

@@ -7,18 +7,10 @@ static const struct {
     int err;
     const char *name;
 } names[] = {
-    {ERR_NONE, "none"},
-    {ERR_MALFORMED, "malformed"},
-    {ERR_VERSION, "version"},
-    {ERR_TOO_BIG, "too_big"},
-    {ERR_INVALID, "invalid"},
-    {ERR_UNAVAILABLE, "unavailable"},
-    {ERR_BUSY, "busy"},
-    {ERR_LOST, "lost"},
-    {ERR_TIMEOUT, "timeout"},
-    {ERR_CONFLICT, "conflict"},
-    {ERR_NOT_FOUND, "not_found"},
-    {ERR_INTERNAL, "internal"},
+    {ERR_NONE, "none"},         {ERR_MALFORMED, "malformed"}, {ERR_VERSION, "version"},
+    {ERR_TOO_BIG, "too_big"},   {ERR_INVALID, "invalid"},     {ERR_UNAVAILABLE, "unavailable"},
+    {ERR_BUSY, "busy"},         {ERR_LOST, "lost"},           {ERR_TIMEOUT, "timeout"},
+    {ERR_CONFLICT, "conflict"}, {ERR_NOT_FOUND, "not_found"}, {ERR_INTERNAL, "internal"},
 };
 
 const char *

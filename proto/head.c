@@ -6,7 +6,18 @@
 #include <assert.h>
 
 /* The order of the array's elements: version and type never move, whatever the version. */
-enum { F_VERSION, F_TYPE, F_SERVICE, F_ID, F_ATTEMPT, F_GENERATION, F_ROUTE, F_COUNT, F_PID, F_SIZE };
+enum {
+    F_VERSION,
+    F_TYPE,
+    F_SERVICE,
+    F_ID,
+    F_ATTEMPT,
+    F_GENERATION,
+    F_ROUTE,
+    F_COUNT,
+    F_PID,
+    F_SIZE
+};
 
 /* Heads are read by hand, not by msgpack_unpack(): the router reads one for every message, and this
  * needs no memory. Only the forms that the grammar allows are taken. */
@@ -82,7 +93,8 @@ head_service_ok(struct str service)
     }
     for (size_t i = 0; i < service.n; i++) {
         char c = service.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-')) {
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+              c == '-')) {
             return false;
         }
     }

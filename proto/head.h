@@ -10,28 +10,28 @@
 #include <stdint.h>
 
 #define PROTO_VERSION 1
-#define PROTO_MAX_BODY (256 * 1024)        /* bytes of a body frame */
-#define PROTO_MAX_HEAD 256                 /* bytes of a head frame */
-#define PROTO_MAX_MESSAGE (1024 * 1024)    /* ZMQ_MAXMSGSIZE: larger frames drop the peer */
-#define PROTO_MAX_DEPTH 16                 /* nesting of a body */
-#define PROTO_MAX_SERVICE 64               /* bytes of a service's name */
-#define PROTO_MAX_ROUTE 32                 /* bytes of a routing id */
+#define PROTO_MAX_BODY (256 * 1024)     /* bytes of a body frame */
+#define PROTO_MAX_HEAD 256              /* bytes of a head frame */
+#define PROTO_MAX_MESSAGE (1024 * 1024) /* ZMQ_MAXMSGSIZE: larger frames drop the peer */
+#define PROTO_MAX_DEPTH 16              /* nesting of a body */
+#define PROTO_MAX_SERVICE 64            /* bytes of a service's name */
+#define PROTO_MAX_ROUTE 32              /* bytes of a routing id */
 
 /* What a message is for. The numbers are the protocol. */
 enum head_type {
-    HEAD_READY = 1,   /* worker: I serve `service` with `count` slots; router: I am generation N */
-    HEAD_CREDIT = 2,  /* worker: `count` more slots are free */
-    HEAD_WORK = 3,    /* an envelope for a service; its settling is reported to `route` */
-    HEAD_DONE = 4,    /* the envelope's effects are durable: acknowledge it */
-    HEAD_RETRY = 5,   /* temporary failure: deliver it again later */
-    HEAD_FAIL = 6,    /* permanent failure: dead letter (of WORK), or the answer to a CALL */
-    HEAD_CALL = 7,    /* a question to a service; the answer goes to `route` */
-    HEAD_RETURN = 8,  /* the answer to a CALL */
-    HEAD_BUSY = 9,    /* router: nobody has credit for this service now */
-    HEAD_LOST = 10,   /* router: the worker that held it died */
-    HEAD_HB = 11,     /* heartbeat, both ways */
-    HEAD_DRAIN = 12,  /* to a worker: finish what you hold, take no more */
-    HEAD_BYE = 13,    /* worker: forget me, I am leaving and hold nothing */
+    HEAD_READY = 1,  /* worker: I serve `service` with `count` slots; router: I am generation N */
+    HEAD_CREDIT = 2, /* worker: `count` more slots are free */
+    HEAD_WORK = 3,   /* an envelope for a service; its settling is reported to `route` */
+    HEAD_DONE = 4,   /* the envelope's effects are durable: acknowledge it */
+    HEAD_RETRY = 5,  /* temporary failure: deliver it again later */
+    HEAD_FAIL = 6,   /* permanent failure: dead letter (of WORK), or the answer to a CALL */
+    HEAD_CALL = 7,   /* a question to a service; the answer goes to `route` */
+    HEAD_RETURN = 8, /* the answer to a CALL */
+    HEAD_BUSY = 9,   /* router: nobody has credit for this service now */
+    HEAD_LOST = 10,  /* router: the worker that held it died */
+    HEAD_HB = 11,    /* heartbeat, both ways */
+    HEAD_DRAIN = 12, /* to a worker: finish what you hold, take no more */
+    HEAD_BYE = 13,   /* worker: forget me, I am leaving and hold nothing */
 };
 
 struct head {

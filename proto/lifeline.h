@@ -14,11 +14,12 @@
 #define LIFELINE_TICK_MS 1000
 
 struct lifeline {
-    int fd;                /* LIFELINE_FD, or -1 where the process runs without a supervisor */
-    int64_t next_tick_ms;  /* on CLOCK_MONOTONIC */
+    int fd;               /* LIFELINE_FD, or -1 where the process runs without a supervisor */
+    int64_t next_tick_ms; /* on CLOCK_MONOTONIC */
 };
 
-/* Takes fd 3 if it is a pipe or socket that can be written to (made close-on-exec, non-blocking). */
+/* Takes fd 3 if it is a pipe or socket that can be written to (made close-on-exec, non-blocking).
+ */
 void lifeline_init(struct lifeline *l);
 /* Tells that the process can work. */
 void lifeline_ready(struct lifeline *l);

@@ -9,10 +9,14 @@
 #include <unistd.h>
 
 static const char *const counter_names[COUNT_SIZE] = {
-    [COUNT_ROUTED] = "routed",           [COUNT_BUSY] = "busy",
-    [COUNT_LOST] = "lost",               [COUNT_DEATHS] = "deaths",
-    [COUNT_MALFORMED] = "malformed",     [COUNT_VERSION] = "version",
-    [COUNT_TYPE] = "unknown_type",       [COUNT_TOO_BIG] = "too_big",
+    [COUNT_ROUTED] = "routed",
+    [COUNT_BUSY] = "busy",
+    [COUNT_LOST] = "lost",
+    [COUNT_DEATHS] = "deaths",
+    [COUNT_MALFORMED] = "malformed",
+    [COUNT_VERSION] = "version",
+    [COUNT_TYPE] = "unknown_type",
+    [COUNT_TOO_BIG] = "too_big",
     [COUNT_UNREACHABLE] = "unreachable",
 };
 
@@ -204,7 +208,8 @@ worker_ready(struct router *self, struct message *m, const struct head *h)
     }
     w = credit_ready(self->credit, from_of(m), h->service, h->count, h->pid);
     watch_worker(self, w);
-    log_debug("worker_ready", "service=%.*s slots=%u pid=%u", STR_ARG(h->service), h->count, h->pid);
+    log_debug("worker_ready", "service=%.*s slots=%u pid=%u", STR_ARG(h->service), h->count,
+              h->pid);
     if (h->service.n > 0 && h->count > 0) {
         credit_each(self->credit, tell_service_up, &up);
     }

@@ -3,9 +3,9 @@
  *   everyone --(WORK, CALL, outcomes)--> router --> a worker of the service, or who waits for it
  *
  * It reads heads and never bodies, and keeps nothing that matters: who serves what, how many slots
- * are free, and which units a worker holds, so that the edge hears at once when a worker dies. Killed,
- * it is back in milliseconds under a new generation; the workers say READY again, the edge delivers
- * again what was on its way. Without credit it says BUSY: no queue grows here.
+ * are free, and which units a worker holds, so that the edge hears at once when a worker dies.
+ * Killed, it is back in milliseconds under a new generation; the workers say READY again, the edge
+ * delivers again what was on its way. Without credit it says BUSY: no queue grows here.
  */
 #include "actors/router/router.h"
 

@@ -1,4 +1,5 @@
-/* router - the inside of the router: router.c (the process), route.c (what becomes of a message). */
+/* router - the inside of the router: router.c (the process), route.c (what becomes of a message).
+ */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
 

@@ -31,7 +31,8 @@ static const struct option own_options[] = {
      .value_default = "",
      .min = 7,
      .max = 300,
-     .help = "The router's socket, ipc://PATH or tcp://HOST:PORT; by default ipc:// in FTE_STATE_DIR."},
+     .help =
+         "The router's socket, ipc://PATH or tcp://HOST:PORT; by default ipc:// in FTE_STATE_DIR."},
     OPTION_END,
 };
 
@@ -246,8 +247,7 @@ receive_one(struct actor *self)
     }
     err = head_decode(zmq_msg_data(&head), zmq_msg_size(&head), &h);
     if (err == 0) {
-        dispatch(self, &h,
-                 (struct str){.p = zmq_msg_data(&body), .n = zmq_msg_size(&body)});
+        dispatch(self, &h, (struct str){.p = zmq_msg_data(&body), .n = zmq_msg_size(&body)});
     } else if (zmq_msg_size(&head) > 0) {
         self->refused++;
         log_warn("refused", "code=%s", err_str(err));

@@ -1,9 +1,9 @@
 /* actor - how a process of the pipeline lives.
  *
  * main() of an actor is a designated-initialiser `struct actor_spec` and `return actor_run (...)`.
- * The runtime owns the rest: settings, log, signals, lifeline, the connection to the router with its
- * credit, batches, calls to other actors, drain on SIGTERM. Everything here is called by the one
- * thread that runs the loop.
+ * The runtime owns the rest: settings, log, signals, lifeline, the connection to the router with
+ * its credit, batches, calls to other actors, drain on SIGTERM. Everything here is called by the
+ * one thread that runs the loop.
  *
  * A *unit* is one thing to be settled: an envelope (WORK) or a question (CALL). Whatever happens,
  * each unit that a handler was given is settled exactly once, by one of the unit_*() functions, at
@@ -27,7 +27,7 @@
 struct actor; /* this process */
 
 struct unit {
-    struct head head;          /* who asks, which attempt; borrowed text lives as long as the unit */
+    struct head head; /* who asks, which attempt; borrowed text lives as long as the unit */
     struct envelope *envelope; /* WORK: checked and decoded; CALL: NULL */
     msgpack_object body;       /* CALL: the decoded question (a map); WORK: nil */
     void *data;                /* the actor's own; freed by the actor before it settles */
@@ -35,11 +35,12 @@ struct unit {
 };
 
 struct actor_spec {
-    const char *name;             /* "ticketer": in logs and, with fte- before it, the binary */
-    const char *service;          /* what it serves; NULL where it only asks (ingress) */
-    const struct option *options; /* ends with OPTION_END; the runtime's own rows need not be there */
-    size_t context_size;          /* bytes of zeroed memory for actor_context() */
-    unsigned slots;               /* units it takes at a time: its credit; 0 = 256 */
+    const char *name;    /* "ticketer": in logs and, with fte- before it, the binary */
+    const char *service; /* what it serves; NULL where it only asks (ingress) */
+    const struct option
+        *options;        /* ends with OPTION_END; the runtime's own rows need not be there */
+    size_t context_size; /* bytes of zeroed memory for actor_context() */
+    unsigned slots;      /* units it takes at a time: its credit; 0 = 256 */
 
     /* Opens what is needed. 0, or an exit code (78: configuration) after logging why. */
     int (*init)(struct actor *self);

@@ -13,15 +13,16 @@
 #define ROUTE_SIZE 16
 #define DEFAULT_SLOTS 256
 
-/* A unit with what the runtime keeps about it. `unit` stands first: a struct unit * is one of these. */
+/* A unit with what the runtime keeps about it. `unit` stands first: a struct unit * is one of
+ * these. */
 struct held {
     struct unit unit;
-    bool in_hand;               /* given to the handler, not settled */
+    bool in_hand; /* given to the handler, not settled */
     char service[PROTO_MAX_SERVICE + 1];
     uint8_t route[PROTO_MAX_ROUTE];
-    msgpack_unpacked question;  /* CALL: the memory behind unit.body */
-    struct held *prev, *next;   /* in its mailbox */
-    UT_hash_handle hh;          /* WORK only, by id */
+    msgpack_unpacked question; /* CALL: the memory behind unit.body */
+    struct held *prev, *next;  /* in its mailbox */
+    UT_hash_handle hh;         /* WORK only, by id */
 };
 
 struct mailbox {
@@ -49,14 +50,14 @@ struct actor {
     bool remote;         /* the router is reached by tcp: on another machine, perhaps */
     uint32_t generation; /* of the router; 0 = not heard yet */
     int holds;
-    bool announced;  /* READY was said to this generation of the router */
-    bool lined;      /* READY was said on the lifeline */
+    bool announced; /* READY was said to this generation of the router */
+    bool lined;     /* READY was said on the lifeline */
     bool draining;
     int exit_code;
     struct mailbox work, call;
     struct held *by_id;
     size_t in_hand;
-    size_t held; /* in mailboxes and in hand */
+    size_t held;    /* in mailboxes and in hand */
     uint32_t freed; /* slots to give back as CREDIT at the end of the turn */
     uint64_t settled;
     uint64_t refused; /* messages that could not be read */

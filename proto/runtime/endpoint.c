@@ -32,10 +32,11 @@ endpoint_router(struct buf *ret_endpoint, struct buf *ret_fault)
         return ERR_INVALID;
     }
     if (path != NULL && strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-        buf_printf(ret_fault,
-                   "the router's socket \"%s\" has a path of more than 107 bytes: set FTE_ROUTER to "
-                   "a shorter one (ipc:///run/fte/router.sock) or move FTE_STATE_DIR",
-                   path);
+        buf_printf(
+            ret_fault,
+            "the router's socket \"%s\" has a path of more than 107 bytes: set FTE_ROUTER to "
+            "a shorter one (ipc:///run/fte/router.sock) or move FTE_STATE_DIR",
+            path);
         return ERR_INVALID;
     }
     return 0;

@@ -9,7 +9,13 @@
 
 #include "proto/id.h"
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_FATAL };
+enum log_level {
+    LOG_LEVEL_DEBUG,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_WARN,
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_FATAL
+};
 
 /* Names this process in every line; reads FTE_LOG_LEVEL (debug|info|warn|error; default info). */
 void log_init(const char *actor);
@@ -24,8 +30,8 @@ void log_error(const char *event, const char *format, ...) __attribute__((format
 _Noreturn void log_fatal(int exit_code, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A value made safe for a line (quotes, control characters and line ends escaped; cut at 200 bytes).
- * Eight results may be in use at once (a ring). One thread. */
+/* A value made safe for a line (quotes, control characters and line ends escaped; cut at 200
+ * bytes). Eight results may be in use at once (a ring). One thread. */
 const char *log_quote(const char *value);
 /* An id as text, from the same ring. */
 const char *log_id(struct id id);

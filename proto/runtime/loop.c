@@ -116,8 +116,8 @@ loop_watch_fd(struct loop *l, int fd, int events, loop_watch_fn *fn, void *arg)
 struct loop_watch *
 loop_watch_zmq(struct loop *l, void *socket, loop_watch_fn *fn, void *arg)
 {
-    return add_watch(l,
-                     (struct loop_watch){.socket = socket, .events = LOOP_IN, .fn = fn, .arg = arg});
+    return add_watch(
+        l, (struct loop_watch){.socket = socket, .events = LOOP_IN, .fn = fn, .arg = arg});
 }
 
 void

@@ -230,7 +230,8 @@ take_batch(struct actor *self, struct mailbox *box, struct unit **ret)
 }
 
 static void
-hand_out(struct actor *self, struct mailbox *box, void (*fn)(struct actor *, struct unit **, size_t))
+hand_out(struct actor *self, struct mailbox *box,
+         void (*fn)(struct actor *, struct unit **, size_t))
 {
     struct unit *units[ACTOR_BATCH_MAX];
 

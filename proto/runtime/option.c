@@ -138,8 +138,8 @@ describe_range(const struct option *o, struct buf *out)
         buf_printf(out, "a number from %g to %g", o->min, o->max);
         break;
     case OPTION_DURATION:
-        buf_printf(out, "a duration such as 500ms, 30s, 5m, 24h or 7d, from %.0f to %.0f ms", o->min,
-                   o->max);
+        buf_printf(out, "a duration such as 500ms, 30s, 5m, 24h or 7d, from %.0f to %.0f ms",
+                   o->min, o->max);
         break;
     case OPTION_BOOL:
         buf_add_c(out, "on or off");
@@ -200,8 +200,9 @@ load_file(const char *path, struct buf *faults)
     int number = 0, bad = 0;
 
     if (f == NULL) {
-        buf_printf(faults, "FTE_CONFIG=\"%s\" is not allowed: must be a file that can be read (%s)\n",
-                   path, strerror(errno));
+        buf_printf(faults,
+                   "FTE_CONFIG=\"%s\" is not allowed: must be a file that can be read (%s)\n", path,
+                   strerror(errno));
         return 1;
     }
     while (getline(&line, &cap, f) >= 0) {
@@ -217,8 +218,8 @@ load_file(const char *path, struct buf *faults)
             continue;
         }
         char *key = str_dup(str_trim((struct str){.p = s.p, .n = (size_t)(eq - s.p)}));
-        char *value = str_dup(
-            str_trim((struct str){.p = eq + 1, .n = s.n - (size_t)(eq - s.p) - 1}));
+        char *value =
+            str_dup(str_trim((struct str){.p = eq + 1, .n = s.n - (size_t)(eq - s.p) - 1}));
         setenv(key, value, 0);
         free(key);
         free(value);

@@ -14,7 +14,8 @@
 enum option_type {
     OPTION_INT,      /* decimal, in [min, max] */
     OPTION_FLOAT,    /* decimal, in [min, max] */
-    OPTION_DURATION, /* whole number with unit ms, s, m, h, d ("30s"); stored in ms, in [min, max] ms */
+    OPTION_DURATION, /* whole number with unit ms, s, m, h, d ("30s"); stored in ms, in [min, max]
+                        ms */
     OPTION_BOOL,     /* on, off, true, false, yes, no, 1, 0 */
     OPTION_TEXT,     /* length in [min, max] bytes */
     OPTION_CHOICE,   /* one of `choices`, separated by | */
@@ -29,21 +30,26 @@ struct option {
     const char *value_default; /* NULL: must be given; "": may be absent */
     double min, max;
     const char *choices;
-    bool secret; /* never printed */
+    bool secret;      /* never printed */
     const char *help; /* one sentence for docs/guide/settings.md */
 };
 
 /* Ends a table. */
-#define OPTION_END {.name = NULL}
+#define OPTION_END                                                                                 \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
 
 /* Checks every row of `table`; appends a line for each fault to `ret_faults`. Number of faults. */
 int option_check(const struct option *table, struct buf *ret_faults);
 /* Loads FTE_CONFIG if set, checks, prints every fault to stderr and exits 78 if there is one. */
 void option_load(const char *actor, const struct option *table);
 
-/* Values of rows that have passed the check. Text is "" where absent; valid as long as the process. */
+/* Values of rows that have passed the check. Text is "" where absent; valid as long as the process.
+ */
 const char *option_text(const struct option *table, const char *name);
-long long option_int(const struct option *table, const char *name); /* INT, DURATION (ms), PORT, BOOL */
+long long option_int(const struct option *table,
+                     const char *name); /* INT, DURATION (ms), PORT, BOOL */
 double option_float(const struct option *table, const char *name);
 bool option_bool(const struct option *table, const char *name);
 

@@ -13,6 +13,12 @@
 #define RECONNECT_MAX_MS 2000
 #define CONNECT_MS 5000
 #define MAX_PREPARED 128
+/* Every statement of a stage looks up a few keys. Its plan is made once, when tables may still be
+ * empty and without statistics, and must be right when they hold millions: by index, whatever the
+ * planner thinks of their size. Planning at each execution would cost more than executing. */
+#define PLANNER                                                                                    \
+    " -c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off"                      \
+    " -c enable_hashjoin=off -c enable_mergejoin=off"
 #define MAX_LISTEN 8
 
 enum state { STATE_DOWN, STATE_CONNECTING, STATE_CHECKING, STATE_UP };
@@ -522,14 +528,14 @@ connect_start(void *arg)
                           "options",
                           "dbname",
                           NULL};
-    const char *values[] = {
-        "5",
-        "10000",
-        "10",
-        "fte",
-        "-c statement_timeout=10s -c idle_in_transaction_session_timeout=15s -c timezone=UTC",
-        pg->url,
-        NULL};
+    const char *values[] = {"5",
+                            "10000",
+                            "10",
+                            "fte",
+                            "-c statement_timeout=10s -c idle_in_transaction_session_timeout=15s "
+                            "-c timezone=UTC" PLANNER,
+                            pg->url,
+                            NULL};
 
     pg->timer = NULL;
     pg->state = STATE_CONNECTING;

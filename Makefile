@@ -68,9 +68,9 @@ $(ACTORS:%=$(BUILD)/bin/fte-%): $(BUILD)/bin/fte-%: $(BUILD)/actors/$$*/$$*.o $(
 $(BUILD)/bin/fte-supervisor: $(BUILD)/supervisor/supervisor.o $(BUILD)/libsupervisor.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $^
-$(BUILD)/bin/fte: $(BUILD)/supervisor/cli/fte.o $(LIB)
+$(BUILD)/bin/fte: $(BUILD)/supervisor/cli/fte.o $(LIB) $(BUILD)/libsupervisor.a
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(BUILD)/libsupervisor.a $(LDLIBS)
 $(BUILD)/bin/test-unit: $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a \

@@ -17,9 +17,10 @@
 #include <unistd.h>
 
 const char *const child_base_environment[] = {
-    "PATH",          "HOME",         "LANG",          "TZ",        "TMPDIR",
-    "FTE_STATE_DIR", "FTE_CONFIG",   "FTE_LOG_LEVEL", "FTE_FAULT", "ASAN_OPTIONS",
-    "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS",  NULL,
+    "PATH",          "HOME",          "LANG",         "TZ",
+    "TMPDIR",        "FTE_STATE_DIR", "FTE_CONFIG",   "FTE_ROUTER",
+    "FTE_LOG_LEVEL", "FTE_FAULT",     "ASAN_OPTIONS", "UBSAN_OPTIONS",
+    "LSAN_OPTIONS",  "TSAN_OPTIONS",  NULL,
 };
 
 static const char *const state_names[] = {"waiting",  "starting", "ready", "degraded",
@@ -75,9 +76,10 @@ child_free(struct child **c_p)
 }
 
 /* fte-xxx stands beside the supervisor; anything else is found by execvp(3)'s rules. */
-static char *
-find_program(const char *name, const char *bin_dir)
+char *
+child_program(const struct child_spec *spec, const char *bin_dir)
 {
+    const char *name = spec->argv[0];
     char *path = NULL;
 
     if (strncmp(name, "fte-", 4) == 0 && !strchr(name, '/')) {
@@ -121,9 +123,10 @@ with_our_value(const char *name)
 }
 
 /* The base set and what the row lists. */
-static char **
-make_environment(char *const *listed)
+char **
+child_environment(const struct child_spec *spec)
 {
+    char *const *listed = spec->environment;
     size_t room = 1, n = 0;
     char **made;
 
@@ -150,13 +153,19 @@ make_environment(char *const *listed)
     return made;
 }
 
+void
+child_environment_free(char **environment)
+{
+    for (size_t i = 0; environment && environment[i]; i++) {
+        free(environment[i]);
+    }
+    free(environment);
+}
+
 static void
 birth_fini(struct birth *b)
 {
-    for (size_t i = 0; b->environment && b->environment[i]; i++) {
-        free(b->environment[i]);
-    }
-    free(b->environment);
+    child_environment_free(b->environment);
     free(b->program);
     close_fd(&b->lifeline[0]);
     close_fd(&b->lifeline[1]);
@@ -175,8 +184,8 @@ birth_init(struct birth *b, const struct child_spec *spec, const char *bin_dir)
     }
     fcntl(b->lifeline[0], F_SETFL, O_NONBLOCK);
     fcntl(b->log[0], F_SETFL, O_NONBLOCK);
-    b->program = find_program(spec->argv[0], bin_dir);
-    b->environment = make_environment(spec->environment);
+    b->program = child_program(spec, bin_dir);
+    b->environment = child_environment(spec);
     return true;
 }
 

@@ -71,6 +71,12 @@ struct child {
     char why[128]; /* why it isn't READY, for people; "" */
 };
 
+/* The program a row runs, and the environment it gets (ends with NULL): as child_start() uses them.
+ * Caller frees with free() and child_environment_free(). */
+char *child_program(const struct child_spec *spec, const char *bin_dir);
+char **child_environment(const struct child_spec *spec);
+void child_environment_free(char **environment);
+
 struct child *child_new(const struct child_spec *spec, size_t row, unsigned instance);
 void child_free(struct child **c_p); /* accepts NULL; closes, but kills nobody */
 

@@ -190,9 +190,8 @@ option_check(const struct option *table, struct buf *ret_faults)
     return faults;
 }
 
-/* KEY=VALUE lines, # comments; what the environment has already is left alone. Number of faults. */
-static int
-load_file(const char *path, struct buf *faults)
+int
+option_load_file(const char *path, struct buf *ret_faults)
 {
     FILE *f = fopen(path, "re");
     char *line = NULL;
@@ -200,7 +199,7 @@ load_file(const char *path, struct buf *faults)
     int number = 0, bad = 0;
 
     if (f == NULL) {
-        buf_printf(faults,
+        buf_printf(ret_faults,
                    "FTE_CONFIG=\"%s\" is not allowed: must be a file that can be read (%s)\n", path,
                    strerror(errno));
         return 1;
@@ -213,7 +212,7 @@ load_file(const char *path, struct buf *faults)
             continue;
         }
         if (eq == NULL || eq == s.p) {
-            buf_printf(faults, "%s line %d: must be KEY=VALUE\n", path, number);
+            buf_printf(ret_faults, "%s line %d: must be KEY=VALUE\n", path, number);
             bad++;
             continue;
         }
@@ -237,7 +236,7 @@ option_load(const char *actor, const struct option *table)
     int n = 0;
 
     if (path != NULL && path[0] != '\0') {
-        n = load_file(path, &faults);
+        n = option_load_file(path, &faults);
     }
     n += option_check(table, &faults);
     if (n > 0) {

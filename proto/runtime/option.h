@@ -42,6 +42,9 @@ struct option {
 
 /* Checks every row of `table`; appends a line for each fault to `ret_faults`. Number of faults. */
 int option_check(const struct option *table, struct buf *ret_faults);
+/* Reads KEY=VALUE lines (# starts a comment) into the environment; what is there already stays.
+ * Appends a line for each fault to `ret_faults`. Number of faults. */
+int option_load_file(const char *path, struct buf *ret_faults);
 /* Loads FTE_CONFIG if set, checks, prints every fault to stderr and exits 78 if there is one. */
 void option_load(const char *actor, const struct option *table);
 

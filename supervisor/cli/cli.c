@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 int
 cli_fail(int exit_code, const char *command, const char *format, ...)
@@ -74,4 +75,38 @@ cli_option(int *argc, char **argv, const char *name, bool *ret_bad)
         return value;
     }
     return NULL;
+}
+
+void
+cli_bin_dir(char *ret, size_t room)
+{
+    ssize_t n = readlink("/proc/self/exe", ret, room - 1);
+    char *slash;
+
+    ret[n > 0 ? n : 0] = '\0';
+    slash = strrchr(ret, '/');
+    if (slash) {
+        *slash = '\0';
+    }
+}
+
+bool
+cli_root(char *ret, size_t room)
+{
+    char *slash;
+
+    cli_bin_dir(ret, room);
+    while ((slash = strrchr(ret, '/')) != NULL && slash != ret) {
+        *slash = '\0';
+        if (strlen(ret) + sizeof("/Makefile") > room) {
+            return false;
+        }
+        strcat(ret, "/Makefile");
+        if (access(ret, F_OK) == 0) {
+            *strrchr(ret, '/') = '\0';
+            return true;
+        }
+        *strrchr(ret, '/') = '\0';
+    }
+    return false;
 }

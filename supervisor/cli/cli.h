@@ -12,6 +12,7 @@
 #define SUPERVISOR_CLI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Exit codes, from sysexits.h. */
 enum cli_exit {
@@ -38,7 +39,20 @@ bool cli_flag(int *argc, char **argv, const char *flag);
  * the value is missing *ret_bad is set. */
 const char *cli_option(int *argc, char **argv, const char *name, bool *ret_bad);
 
+/* The directory of this binary. */
+void cli_bin_dir(char *ret, size_t room);
+/* The checkout that this binary was built in: the nearest directory above it with a Makefile. False
+ * where there is none (installed). */
+bool cli_root(char *ret, size_t room);
+
 /* One line per command, alphabetically by file. */
+int cmd_check(int argc, char **argv);
+int cmd_drain(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
+int cmd_restart(int argc, char **argv);
+int cmd_scale(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_up(int argc, char **argv);
 
 #endif

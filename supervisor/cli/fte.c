@@ -5,13 +5,17 @@
  * Holds no state of its own: what it changes is changed by the supervisor (over its control socket)
  * or in the database, so it may be killed at any time.
  */
+#include "proto/buf.h"
+#include "proto/runtime/option.h"
 #include "supervisor/cli/cli.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef FTE_VERSION
@@ -20,14 +24,23 @@
 
 static int cmd_help(int argc, char **argv);
 static const struct cli_command *find_command(const char *name);
-static void complete_environment(void);
+static int complete_environment(void);
+static int load_config(void);
 static void find_state_dir(void);
 static void find_database(void);
+static void find_router(void);
 
 /* Everything that fte can do: a new command is a row here and a file beside this one. */
 static const struct cli_command commands[] = {
-    {"help", cmd_help, "this list"},
+    {"up", cmd_up, "check everything, then run the supervisor in the foreground"},
+    {"check", cmd_check, "say what is wrong with settings, database and surroundings"},
+    {"status", cmd_status, "what every actor does now"},
+    {"top", cmd_top, "the same, again each second"},
+    {"restart", cmd_restart, "restart NAME: stop an actor in good order and start it again"},
+    {"scale", cmd_scale, "scale NAME N: run N workers of an actor"},
+    {"drain", cmd_drain, "let everything finish its work and stop it"},
     {"migrate", cmd_migrate, "bring the database to this program's schema"},
+    {"help", cmd_help, "this list"},
 };
 
 int
@@ -49,7 +62,10 @@ main(int argc, char **argv)
         fprintf(stderr, "fte: unknown command \"%s\"; `fte help` lists them\n", argv[1]);
         return CLI_USAGE;
     }
-    complete_environment();
+    code = complete_environment();
+    if (code != 0) {
+        return code;
+    }
     code = command->run(argc - 1, argv + 1);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         return cli_fail(CLI_FAILED, command->name, "standard output: %s", strerror(errno));
@@ -81,11 +97,39 @@ find_command(const char *name)
     return NULL;
 }
 
-static void
+/* 0, or an exit code after saying what is wrong. */
+static int
 complete_environment(void)
 {
-    find_state_dir();
-    find_database();
+    int rc = load_config();
+
+    if (rc == 0) {
+        find_state_dir();
+        find_database();
+        find_router();
+    }
+    return rc;
+}
+
+/* The file that FTE_CONFIG names goes into our environment and no further: the supervisor hands
+ * each actor what its row lists, and not every secret of the file. */
+static int
+load_config(void)
+{
+    const char *path = getenv("FTE_CONFIG");
+    struct buf faults = {0};
+    char *rest = NULL;
+
+    if (!path || path[0] == '\0' || option_load_file(path, &faults) == 0) {
+        unsetenv("FTE_CONFIG");
+        return 0;
+    }
+    buf_c(&faults);
+    for (char *line = strtok_r(faults.p, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        fprintf(stderr, "fte: %s\n", line);
+    }
+    buf_fini(&faults);
+    return CLI_CONFIG;
 }
 
 /* FTE_STATE_DIR, absolute. Without it: var/ of the checkout that this binary was built in, so that
@@ -94,34 +138,20 @@ static void
 find_state_dir(void)
 {
     const char *given = getenv("FTE_STATE_DIR");
-    char path[PATH_MAX], whole[PATH_MAX + 8];
-    ssize_t n;
+    char base[PATH_MAX], whole[2 * PATH_MAX];
 
     if (given && given[0] == '/') {
         return;
     }
     if (given && given[0] != '\0') {
-        if (getcwd(path, sizeof(path)) &&
-            (size_t)snprintf(whole, sizeof(whole), "%s/%s", path, given) < sizeof(whole)) {
+        if (getcwd(base, sizeof(base))) {
+            snprintf(whole, sizeof(whole), "%s/%s", base, given);
             setenv("FTE_STATE_DIR", whole, 1);
         }
         return;
     }
-    n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    if (n > 0) {
-        path[n] = '\0';
-        for (char *slash = strrchr(path, '/'); slash && slash != path; slash = strrchr(path, '/')) {
-            *slash = '\0';
-            if ((size_t)snprintf(whole, sizeof(whole), "%s/Makefile", path) < sizeof(whole) &&
-                access(whole, F_OK) == 0) {
-                snprintf(whole, sizeof(whole), "%s/var", path);
-                setenv("FTE_STATE_DIR", whole, 1);
-                return;
-            }
-        }
-    }
-    if (getcwd(path, sizeof(path))) {
-        snprintf(whole, sizeof(whole), "%s/var", path);
+    if (cli_root(base, sizeof(base)) || getcwd(base, sizeof(base))) {
+        snprintf(whole, sizeof(whole), "%s/var", base);
         setenv("FTE_STATE_DIR", whole, 1);
     }
 }
@@ -138,7 +168,7 @@ find_database(void)
     if (given && given[0] != '\0') {
         return;
     }
-    if ((size_t)snprintf(path, sizeof(path), "%s/database.url", getenv("FTE_STATE_DIR")) >=
+    if ((size_t)snprintf(path, sizeof(path), "%s/database-url", getenv("FTE_STATE_DIR")) >=
         sizeof(path)) {
         return;
     }
@@ -151,4 +181,34 @@ find_database(void)
         setenv("DATABASE_URL", url, 1);
     }
     fclose(file);
+}
+
+/* FTE_ROUTER, where the state directory's path is too long for a Unix socket in it (107 bytes,
+ * unix(7)): a private directory with a short name that is always the same for this state directory.
+ */
+static void
+find_router(void)
+{
+    const char *given = getenv("FTE_ROUTER"), *state = getenv("FTE_STATE_DIR");
+    const char *base = getenv("XDG_RUNTIME_DIR");
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    char dir[80], url[128];
+    struct stat st;
+
+    if ((given && given[0] != '\0') || strlen(state) + strlen("/run/router.sock") < 100) {
+        return;
+    }
+    if (!base || base[0] != '/' || strlen(base) > 40) {
+        base = "/tmp";
+    }
+    SHA256((const unsigned char *)state, strlen(state), digest);
+    snprintf(dir, sizeof(dir), "%s/fte-%u-%02x%02x%02x%02x%02x%02x-run", base, (unsigned)getuid(),
+             digest[0], digest[1], digest[2], digest[3], digest[4], digest[5]);
+    /* Somebody else's directory of that name is no place for us. Without FTE_ROUTER the actors say
+     * that the path is too long. */
+    if ((mkdir(dir, 0700) == 0 || errno == EEXIST) && lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+        st.st_uid == getuid() && (st.st_mode & 077) == 0) {
+        snprintf(url, sizeof(url), "ipc://%s/router.sock", dir);
+        setenv("FTE_ROUTER", url, 1);
+    }
 }

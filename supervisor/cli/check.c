@@ -1,0 +1,287 @@
+#include "supervisor/cli/check.h"
+
+#include "db/migrate.h"
+#include "proto/buf.h"
+#include "proto/clock.h"
+#include "proto/err.h"
+#include "supervisor/child.h"
+#include "supervisor/cli/cli.h"
+#include "supervisor/cli/client.h"
+#include "supervisor/spec.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROGRAM_MS 20000        /* for one --check */
+#define OUTPUT_MAX (256 * 1024) /* of one --check */
+#define SERVER_MIN 150000       /* PostgreSQL 15, as in Debian 12: what this is tested with */
+
+static void check_table(struct check *c, const char *table, const char *bin_dir);
+static void check_state_dir(struct check *c);
+static void check_actors(struct check *c, const char *table, const char *bin_dir);
+static void check_database(struct check *c);
+static void check_port(struct check *c);
+
+void
+check_all(const char *table, struct check *ret)
+{
+    char bin_dir[4096];
+
+    memset(ret, 0, sizeof(*ret));
+    cli_bin_dir(bin_dir, sizeof(bin_dir));
+    check_table(ret, table, bin_dir);
+    check_state_dir(ret);
+    check_actors(ret, table, bin_dir);
+    check_database(ret);
+    if (client_running() == 0) {
+        check_port(ret);
+    }
+}
+
+void
+check_fini(struct check *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        free(c->faults[i]);
+    }
+    free(c->faults);
+    memset(c, 0, sizeof(*c));
+}
+
+/* "fte-triage: FTE_X=... is not allowed" without the program: the same setting is checked by many.
+ */
+static const char *
+without_program(const char *line)
+{
+    const char *colon = strncmp(line, "fte-", 4) == 0 ? strstr(line, ": ") : NULL;
+
+    return colon ? colon + 2 : line;
+}
+
+static void
+add_fault(struct check *c, const char *line)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        if (strcmp(without_program(c->faults[i]), without_program(line)) == 0) {
+            return;
+        }
+    }
+    c->faults = xrealloc(c->faults, (c->n + 1) * sizeof(*c->faults));
+    c->faults[c->n++] = xstrdup(line);
+}
+
+static void fault(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+fault(struct check *c, const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    add_fault(c, line);
+}
+
+/* --- programs ------------------------------------------------------------------------------- */
+
+/* Reads until the end, or PROGRAM_MS are over. */
+static bool
+read_until_end(int fd, struct buf *output)
+{
+    int64_t until = clock_ms() + PROGRAM_MS;
+    struct pollfd in = {.fd = fd, .events = POLLIN};
+
+    while (poll(&in, 1, (int)(until > clock_ms() ? until - clock_ms() : 0)) == 1) {
+        ssize_t n = read(fd, buf_reserve(output, 4096), 4096);
+        if (n <= 0) {
+            return n == 0;
+        }
+        output->n += output->n < OUTPUT_MAX ? (size_t)n : 0;
+    }
+    return false;
+}
+
+/* Runs a program; every line that it says on stderr is a fault if it doesn't exit 0. */
+static void
+run_check(struct check *c, const char *program, char *const *argv, char *const *environment)
+{
+    struct buf output = {0};
+    size_t before = c->n;
+    int out[2], status = 0;
+    pid_t pid;
+    bool ended;
+
+    if (pipe2(out, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
+        fault(c, "%s can't be started: %s", argv[0], strerror(errno));
+        return;
+    }
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO); /* "configuration OK" */
+        dup2(out[1], STDERR_FILENO);
+        execvpe(program, argv, environment);
+        dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
+        _exit(CLI_CONFIG);
+    }
+    close(out[1]);
+    ended = read_until_end(out[0], &output);
+    close(out[0]);
+    if (!ended) {
+        kill(pid, SIGKILL);
+    }
+    waitpid(pid, &status, 0);
+    if (!ended || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        char *rest = NULL;
+        buf_c(&output);
+        for (char *line = strtok_r(output.p, "\n", &rest); line;
+             line = strtok_r(NULL, "\n", &rest)) {
+            add_fault(c, line);
+        }
+        if (c->n == before && output.n == 0) {
+            fault(c, "%s %s failed and said nothing", argv[0], argv[1] ? argv[1] : "");
+        }
+    }
+    buf_fini(&output);
+}
+
+static void
+check_table(struct check *c, const char *table, const char *bin_dir)
+{
+    char program[4200];
+    char *argv[] = {(char *)"fte-supervisor", (char *)"--check", (char *)table, NULL};
+
+    snprintf(program, sizeof(program), "%s/fte-supervisor", bin_dir);
+    run_check(c, program, argv, environ);
+}
+
+static void
+check_actors(struct check *c, const char *table, const char *bin_dir)
+{
+    struct spec_fault ignored;
+    struct spec *spec = NULL;
+
+    if (spec_load(table, &spec, &ignored) != 0) {
+        return; /* said already */
+    }
+    for (size_t i = 0; i < spec->n; i++) {
+        const struct child_spec *row = &spec->children[i];
+        char *argv[] = {row->argv[0], (char *)"--check", NULL};
+        char **environment;
+        char *program;
+        /* Only ours are known to understand --check; anything else might begin to work. */
+        if (strncmp(row->argv[0], "fte-", 4) != 0) {
+            continue;
+        }
+        environment = child_environment(row);
+        program = child_program(row, bin_dir);
+        run_check(c, program, argv, environment);
+        free(program);
+        child_environment_free(environment);
+    }
+    spec_free(&spec);
+}
+
+/* --- surroundings --------------------------------------------------------------------------- */
+
+static void
+check_state_dir(struct check *c)
+{
+    const char *dir = getenv("FTE_STATE_DIR");
+    char path[4200];
+    int fd;
+
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+        fault(c, "FTE_STATE_DIR=\"%s\": cannot be made: %s", dir, strerror(errno));
+        return;
+    }
+    snprintf(path, sizeof(path), "%s/.check-XXXXXX", dir);
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) {
+        fault(c, "FTE_STATE_DIR=\"%s\": cannot be written to: %s", dir, strerror(errno));
+        return;
+    }
+    close(fd);
+    unlink(path);
+}
+
+static void
+check_database(struct check *c)
+{
+    const char *url = getenv("DATABASE_URL");
+    struct migrate_report report = {0};
+    PGconn *connection;
+    int err;
+
+    if (!url || url[0] == '\0') {
+        fault(c,
+              "DATABASE_URL is not set, and %s/database-url names no private cluster "
+              "(db/cluster.sh start makes one)",
+              getenv("FTE_STATE_DIR"));
+        return;
+    }
+    connection = PQconnectdb(url);
+    if (PQstatus(connection) == CONNECTION_OK && PQserverVersion(connection) < SERVER_MIN) {
+        fault(c, "DATABASE_URL: the server is PostgreSQL %d, and 15 or newer is needed",
+              PQserverVersion(connection) / 10000);
+        PQfinish(connection);
+        return;
+    }
+    PQfinish(connection);
+    err = migrate_apply(url, migrations, true, &report);
+    if (err == ERR_NOT_FOUND) {
+        fault(c, "DATABASE_URL: the schema is version %d and %d is needed: run `fte migrate`",
+              report.version, migrate_version());
+    } else if (err != 0) {
+        report.why[strcspn(report.why, "\n")] = '\0';
+        fault(c, "DATABASE_URL: %s", report.why);
+    }
+}
+
+/* True if somebody listens there already. */
+static bool
+is_taken(struct sockaddr_in *address)
+{
+    int one = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool taken;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    taken = bind(fd, (struct sockaddr *)address, sizeof(*address)) != 0 && errno == EADDRINUSE;
+    close(fd);
+    return taken;
+}
+
+static void
+check_port(struct check *c)
+{
+    const char *text = getenv("FTE_HTTP_PORT"), *host = getenv("FTE_HTTP_ADDRESS");
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    char *end;
+    long port = text && text[0] ? strtol(text, &end, 10) : 8080;
+
+    if (port <= 0 || port > 65535) {
+        return; /* 0 is any port; nonsense is the ingress' own fault line */
+    }
+    address.sin_port = htons((uint16_t)port);
+    if (inet_pton(AF_INET, host && host[0] ? host : "127.0.0.1", &address.sin_addr) != 1) {
+        return;
+    }
+    if (is_taken(&address)) {
+        fault(c, "FTE_HTTP_PORT=\"%ld\": somebody else listens there already; choose another port",
+              port);
+    }
+}

@@ -216,11 +216,32 @@ worker_ready(struct router *self, struct message *m, const struct head *h)
 }
 
 static void
+tell_busy(void *arg, const struct holding *held)
+{
+    struct lost *l = arg;
+    struct str route = {.p = (const char *)held->route, .n = held->route_n};
+
+    l->router->counters[COUNT_BUSY]++;
+    say(l->router, route,
+        &(struct head){.type = HEAD_BUSY,
+                       .service = l->service,
+                       .id = held->id,
+                       .attempt = held->attempt,
+                       .generation = held->generation,
+                       .route = route},
+        STR(""));
+}
+
+/* What crossed its DRAIN on the way was never looked at: that is BUSY, not LOST. */
+static void
 worker_bye(struct router *self, struct message *m)
 {
     struct worker *w = credit_find(self->credit, from_of(m));
 
     if (w != NULL) {
+        struct lost l = {.router = self, .service = worker_service(w)};
+        credit_close(w);
+        credit_each_held(w, tell_busy, &l);
         router_forget(self, w);
         credit_remove(self->credit, w);
     }
@@ -353,7 +374,7 @@ router_route(struct router *self, struct message *m)
     int err;
 
     (void)FAULT("after_receive");
-    if (m->frames == 2 && zmq_msg_size(&m->head) == 0) { /* ZMQ_PROBE_ROUTER: a (re)connection */
+    if (m->frames == 2 && zmq_msg_size(&m->head) == 0) { /* a (re)connection says hello */
         say(self, from_of(m), &(struct head){.type = HEAD_READY, .generation = self->generation},
             STR(""));
         return;

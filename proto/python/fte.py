@@ -31,8 +31,7 @@ def checked(value, rules, name):
         if field in ("v", "version"): need(v == 1, field, "version")
     return value
 def decode_head(data):
-    values = decode(data, "head", 256)
-    head = checked(dict(zip(HEAD, values)) if type(values) is list else None, HEAD, "head")
+    head = checked(dict(zip(HEAD, v)) if type(v := decode(data, "head", 256)) is list else None, HEAD, "head")
     return head if re.fullmatch("[a-z0-9_.-]*", head["service"]) and len(head["id"]) in (0, 16) else need(False, "head")
 def decode_envelope(data):
     e = checked(decode(data, "envelope"), ENVELOPE, "envelope")
@@ -47,16 +46,17 @@ class Actor:
         if sys.argv[1:] == ["--check"]: return print("fte-%s: configuration OK" % self.name)
         for s in (signal.SIGTERM, signal.SIGINT): signal.signal(s, lambda *_: setattr(self, "stop", True))
         self.socket, state = zmq.Context.instance().socket(zmq.DEALER), os.environ.get("FTE_STATE_DIR") or "var"
-        for option, value in dict(ROUTING_ID=b"\x80" + os.urandom(15), PROBE_ROUTER=1, SNDHWM=0, RCVHWM=0, LINGER=1000,
-                                  RECONNECT_IVL=20, RECONNECT_IVL_MAX=500, MAXMSGSIZE=4 << 20).items():
+        for option, value in dict(ROUTING_ID=b"\x80" + os.urandom(15), SNDHWM=0, RCVHWM=0, RECONNECT_IVL=20).items():
             self.socket.setsockopt(getattr(zmq, option), value)
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self.socket.connect(os.environ.get("FTE_ROUTER") or "ipc://%s/run/router.sock" % state)
         while not self.stop: self.turn()
         self.send(DRAIN)  # the router gives us nothing more
         while self.queue: self.turn()
-        self.send(BYE), self.socket.close(), zmq.Context.instance().term()
+        self.send(BYE), zmq.Context.instance().destroy(1000)
     def turn(self):
-        self.socket.poll(0 if self.queue else 250)
+        zmq.select([self.socket, self.monitor], [], [], 0 if self.queue else 0.25)
+        if self.monitor.poll(0): self.socket.send(b""), self.monitor.recv_multipart()  # connected (again): hello
         while self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN: self.receive(*self.socket.recv_multipart()[:2])
         if self.queue: self.handle()
         if self.ready and time.monotonic() >= self.beat_at: self.beat(b"T %d %d\n" % (self.settled, len(self.queue)))

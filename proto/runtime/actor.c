@@ -148,9 +148,6 @@ router_said_ready(struct actor *self, const struct head *h)
         }
         return;
     }
-    if (h->generation == self->generation && self->announced) {
-        return;
-    }
     if (self->generation != 0 && h->generation != self->generation) {
         log_info("router_changed", "generation=%u", h->generation);
     }
@@ -267,6 +264,27 @@ on_router(void *arg, int events)
     }
 }
 
+/* A connection stands: the first or, after a restart of the router, the next. An empty message asks
+ * the router for its READY. (ZMQ_PROBE_ROUTER does that for the first connection only: libzmq 4.3.4
+ * keeps the pipe over a reconnect and doesn't probe again.) */
+static void
+on_connected(void *arg, int events)
+{
+    struct actor *self = arg;
+    bool connected = false;
+    zmq_msg_t frame;
+
+    (void)events;
+    zmq_msg_init(&frame);
+    while (zmq_msg_recv(&frame, self->monitor, ZMQ_DONTWAIT) >= 0) {
+        connected = true;
+    }
+    zmq_msg_close(&frame);
+    if (connected) {
+        zmq_send(self->socket, "", 0, ZMQ_DONTWAIT);
+    }
+}
+
 /* --- ending --------------------------------------------------------------------------------- */
 
 void
@@ -371,6 +389,17 @@ set_int(void *socket, int option, int value)
     zmq_setsockopt(socket, option, &value, sizeof(value));
 }
 
+static void
+watch_connection(struct actor *self)
+{
+    static const char pipe[] = "inproc://connected";
+
+    zmq_socket_monitor(self->socket, pipe, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    self->monitor = zmq_socket(self->zmq, ZMQ_PAIR);
+    zmq_connect(self->monitor, pipe);
+    loop_watch_zmq(self->loop, self->monitor, on_connected, self);
+}
+
 static int
 open_socket(struct actor *self)
 {
@@ -390,12 +419,12 @@ open_socket(struct actor *self)
     self->socket = zmq_socket(self->zmq, ZMQ_DEALER);
     zmq_setsockopt(self->socket, ZMQ_ROUTING_ID, self->route, ROUTE_SIZE);
     zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &max, sizeof(max));
-    set_int(self->socket, ZMQ_PROBE_ROUTER, 1); /* says hello at each (re)connection */
     set_int(self->socket, ZMQ_SNDHWM, 0);
     set_int(self->socket, ZMQ_RCVHWM, 0);
     set_int(self->socket, ZMQ_LINGER, 1000);
     set_int(self->socket, ZMQ_RECONNECT_IVL, 20);
     set_int(self->socket, ZMQ_RECONNECT_IVL_MAX, 500);
+    watch_connection(self);
     rc = zmq_connect(self->socket, buf_c(&endpoint));
     if (rc != 0) {
         log_warn("connect_failed", "error=%s", log_quote(zmq_strerror(errno)));
@@ -416,6 +445,8 @@ close_all(struct actor *self)
     }
     mailbox_fini(self);
     if (self->socket != NULL) {
+        zmq_socket_monitor(self->socket, NULL, 0);
+        zmq_close(self->monitor);
         zmq_close(self->socket);
     }
     if (self->zmq != NULL) {

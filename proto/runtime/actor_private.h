@@ -45,6 +45,7 @@ struct actor {
     struct loop *loop;
     void *zmq;
     void *socket;
+    void *monitor; /* tells when a connection stands */
     uint8_t route[ROUTE_SIZE];
     struct lifeline lifeline;
     bool remote;         /* the router is reached by tcp: on another machine, perhaps */

@@ -18,24 +18,27 @@ static const char *const topics[] = {
     TOPIC_DEAD,
 };
 
-bool
-dblog_topic_ok(struct str topic)
+const char *
+dblog_topic(struct str name)
 {
-    for (size_t i = 0; i < sizeof(topics) / sizeof(*topics); i++)
-        if (str_is(topic, topics[i]))
-            return true;
-    return false;
+    for (size_t i = 0; i < sizeof(topics) / sizeof(*topics); i++) {
+        if (str_is(name, topics[i])) {
+            return topics[i];
+        }
+    }
+    return NULL;
 }
 
-/* FNV-1a with a final mix, since keys may differ in their last digits only. Never change it: records
- * that wait would be read in another order than those that follow them. */
+/* FNV-1a with a final mix, since keys may differ in their last digits only. Never change it:
+ * records that wait would be read in another order than those that follow them. */
 int32_t
 dblog_partition(struct str key)
 {
     uint64_t h = 14695981039346656037ULL;
 
-    for (size_t i = 0; i < key.n; i++)
+    for (size_t i = 0; i < key.n; i++) {
         h = (h ^ (uint8_t)key.p[i]) * 1099511628211ULL;
+    }
     h ^= h >> 32;
     return (int32_t)(h % DBLOG_PARTITIONS);
 }
@@ -61,7 +64,7 @@ static const struct pg_stmt append_rows = {
 };
 static const struct pg_stmt append_notify = {
     "log_append_notify",
-    "select case when $1 then pg_notify('" DBLOG_CHANNEL "', '') end is null",
+    "select pg_notify('" DBLOG_CHANNEL "', '')",
 };
 static const struct pg_stmt find_rows = {
     "log_find",
@@ -74,8 +77,9 @@ static void
 put_topics(struct pg_txn *t, const struct dblog_row *rows, size_t n)
 {
     pg_array(t, PG_TEXT);
-    for (size_t i = 0; i < n; i++)
-        pg_put_text(t, rows[i].topic);
+    for (size_t i = 0; i < n; i++) {
+        pg_put_text(t, str_of(rows[i].topic));
+    }
     pg_array_end(t);
 }
 
@@ -83,56 +87,73 @@ static void
 put_ids(struct pg_txn *t, const struct dblog_row *rows, size_t n)
 {
     pg_array(t, PG_ID);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_id(t, rows[i].id);
+    }
     pg_array_end(t);
+}
+
+void
+dblog_lock(struct pg_txn *t)
+{
+    pg_stmt(t, &append_lock);
+}
+
+void
+dblog_notify(struct pg_txn *t)
+{
+    pg_stmt(t, &append_notify);
 }
 
 void
 dblog_append(struct pg_txn *t, const struct dblog_row *rows, size_t n, bool notify)
 {
-    pg_stmt(t, &append_lock);
+    dblog_lock(t);
     pg_stmt(t, &append_rows);
     put_topics(t, rows, n);
     pg_array(t, PG_INT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_int(t, dblog_partition(rows[i].key));
+    }
     pg_array_end(t);
     put_ids(t, rows, n);
     pg_array(t, PG_TEXT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_text(t, rows[i].key);
+    }
     pg_array_end(t);
     pg_array(t, PG_BYTES);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_bytes(t, rows[i].body);
+    }
     pg_array_end(t);
     pg_array(t, PG_BYTES);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_bytes(t, (struct str){(const char *)rows[i].digest, DBLOG_DIGEST});
+    }
     pg_array_end(t);
     pg_array(t, PG_TEXT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_text(t, rows[i].trace.n ? rows[i].trace : (struct str){0});
+    }
     pg_array_end(t);
     if (notify) {
-        pg_stmt(t, &append_notify);
-        pg_put_bool(t, true);
+        dblog_notify(t);
     }
 }
 
 /* The insert returns its rows in the given order, less those that were there. */
 size_t
-dblog_append_read(const struct pg_reply *reply, int first, const struct dblog_row *rows, size_t n,
+dblog_append_read(const struct pg_reply *reply, const struct dblog_row *rows, size_t n,
                   struct dblog_appended *ret)
 {
-    const PGresult *r = reply->results[first + 1];
+    const PGresult *r = reply->results[1];
     int row = 0, rows_n = PQntuples(r);
     size_t duplicates = 0;
 
     for (size_t i = 0; i < n; i++) {
         if (row < rows_n && id_eq(pg_id(r, row, 1), rows[i].id) &&
-            str_eq(pg_text(r, row, 0), rows[i].topic)) {
+            str_is(pg_text(r, row, 0), rows[i].topic)) {
             ret[i] = (struct dblog_appended){.offset = pg_int(r, row, 2), .same = true};
             row++;
         } else {
@@ -159,8 +180,9 @@ dblog_find_read(const PGresult *r, const struct dblog_row *rows, size_t n,
         size_t i = (size_t)pg_int(r, row, 0) - 1;
         struct str digest = pg_text(r, row, 2);
 
-        if (i >= n || !ret[i].duplicate)
+        if (i >= n || !ret[i].duplicate) {
             continue;
+        }
         ret[i].offset = pg_int(r, row, 1);
         ret[i].same = str_eq(digest, (struct str){(const char *)rows[i].digest, DBLOG_DIGEST});
     }
@@ -170,7 +192,8 @@ dblog_find_read(const PGresult *r, const struct dblog_row *rows, size_t n,
 
 static const struct pg_stmt read_rows = {
     "log_read",
-    "select r.partition, r.record_offset, r.id, r.unit, r.key, r.body, r.trace, r.received_at"
+    "select r.partition, r.record_offset, r.id, r.unit, r.unit_at, r.unit_size,"
+    "  r.key, r.body, r.trace, r.received_at"
     " from unnest($2::bigint[], $3::bigint[], $4::bigint[]) as span(partition, after, room)"
     " cross join lateral ("
     "   select * from log_records"
@@ -186,16 +209,19 @@ dblog_read(struct pg_txn *t, const char *topic, const struct dblog_span *spans, 
     pg_stmt(t, &read_rows);
     pg_put_text(t, str_of(topic));
     pg_array(t, PG_INT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_int(t, spans[i].partition);
+    }
     pg_array_end(t);
     pg_array(t, PG_INT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_int(t, spans[i].after);
+    }
     pg_array_end(t);
     pg_array(t, PG_INT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_int(t, spans[i].room);
+    }
     pg_array_end(t);
     pg_put_int(t, limit);
 }
@@ -207,14 +233,18 @@ dblog_record(const PGresult *r, int row, struct dblog_record *ret)
         .partition = (int32_t)pg_int(r, row, 0),
         .offset = pg_int(r, row, 1),
         .id = pg_id(r, row, 2),
-        .key = pg_text(r, row, 4),
-        .body = pg_text(r, row, 5),
-        .received_us = pg_time(r, row, 7),
+        .key = pg_text(r, row, 6),
+        .body = pg_text(r, row, 7),
+        .received_us = pg_time(r, row, 9),
     };
-    if (!pg_null(r, row, 3))
+    if (!pg_null(r, row, 3)) {
         ret->unit = pg_id(r, row, 3);
-    if (!pg_null(r, row, 6))
-        ret->trace = pg_text(r, row, 6);
+        ret->unit_at = (int)pg_int(r, row, 4);
+        ret->unit_size = (int)pg_int(r, row, 5);
+    }
+    if (!pg_null(r, row, 8)) {
+        ret->trace = pg_text(r, row, 8);
+    }
 }
 
 /* --- leases --------------------------------------------------------------------------------- */
@@ -264,8 +294,7 @@ static const struct pg_stmt lease_claim = {
  * what becomes visible later lies above it. */
 static const struct pg_stmt lease_list = {
     "log_lease_list",
-    "with " ALIVE
-    " select (select ceil((select count(*) from log_partitions where topic = $1)"
+    "with " ALIVE " select (select ceil((select count(*) from log_partitions where topic = $1)"
     "    / greatest(1, (select count(*) from alive))::numeric)::bigint),"
     "  p.partition, p.fence, p.position,"
     "  coalesce((select record_offset from log_records r where r.topic = p.topic"
@@ -294,9 +323,12 @@ static const struct pg_stmt position_move = {
 };
 static const struct pg_stmt compose_unit = {
     "log_compose",
-    "update log_records r set unit = $6 from log_partitions p"
+    "update log_records r set unit = $6, unit_at = given.n - 1, unit_size = "
+    "cardinality($5::bigint[])"
+    " from log_partitions p, unnest($5::bigint[]) with ordinality as given(record_offset, n)"
     " where p.topic = $1 and p.partition = $2::bigint and p.owner = $3::bigint and p.fence = $4"
-    "  and r.topic = p.topic and r.partition = p.partition and r.record_offset = any($5::bigint[])"
+    "  and r.topic = p.topic and r.partition = p.partition"
+    "  and r.record_offset = given.record_offset"
     " returning r.record_offset",
 };
 
@@ -332,16 +364,16 @@ dblog_lease(struct pg_txn *t, const char *topic, int32_t owner, int64_t lease_ms
 }
 
 size_t
-dblog_lease_read(const struct pg_reply *reply, int first, struct dblog_lease *ret,
-                 int64_t *ret_share)
+dblog_lease_read(const struct pg_reply *reply, struct dblog_lease *ret, int64_t *ret_share)
 {
-    const PGresult *r = reply->results[first + 3];
+    const PGresult *r = reply->results[3];
     size_t n = 0;
 
     *ret_share = pg_int(r, 0, 0);
     for (int row = 0; row < PQntuples(r) && n < DBLOG_PARTITIONS; row++) {
-        if (pg_null(r, row, 1))
+        if (pg_null(r, row, 1)) {
             continue;
+        }
         ret[n++] = (struct dblog_lease){.partition = (int32_t)pg_int(r, row, 1),
                                         .fence = pg_int(r, row, 2),
                                         .position = pg_int(r, row, 3),
@@ -355,16 +387,19 @@ static void
 put_leases(struct pg_txn *t, const struct dblog_lease *leases, size_t n)
 {
     pg_array(t, PG_INT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_int(t, leases[i].partition);
+    }
     pg_array_end(t);
     pg_array(t, PG_INT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_int(t, leases[i].fence);
+    }
     pg_array_end(t);
     pg_array(t, PG_INT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_int(t, leases[i].position);
+    }
     pg_array_end(t);
 }
 
@@ -386,8 +421,8 @@ dblog_leave(struct pg_txn *t, int32_t owner)
 }
 
 void
-dblog_position(struct pg_txn *t, const char *topic, int32_t owner,
-               const struct dblog_lease *leases, size_t n)
+dblog_position(struct pg_txn *t, const char *topic, int32_t owner, const struct dblog_lease *leases,
+               size_t n)
 {
     pg_stmt(t, &position_move);
     pg_put_text(t, str_of(topic));
@@ -405,8 +440,9 @@ dblog_compose(struct pg_txn *t, const char *topic, int32_t owner, const struct d
     pg_put_int(t, owner);
     pg_put_int(t, lease->fence);
     pg_array(t, PG_INT);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         pg_put_int(t, offsets[i]);
+    }
     pg_array_end(t);
     pg_put_id(t, unit);
 }
@@ -440,8 +476,9 @@ dblog_retain(struct pg_txn *t, int64_t keep_ms)
     pg_stmt(t, &retain_rows);
     pg_put_int(t, keep_ms);
     pg_array(t, PG_TEXT);
-    for (size_t i = 0; i < sizeof(topics) / sizeof(*topics); i++)
+    for (size_t i = 0; i < sizeof(topics) / sizeof(*topics); i++) {
         pg_put_text(t, str_of(topics[i]));
+    }
     pg_array_end(t);
     pg_put_int(t, DBLOG_PARTITIONS);
 }

@@ -2,14 +2,16 @@
 --
 -- A record is appended under one transaction lock that is taken before its offset is drawn, so that
 -- offsets become visible in rising order: whoever has read up to N has seen all that is below N.
--- docs/adr/0201-offset-order.md tells why.
+-- docs/adr/ has the reason.
 
 create table log_records (
     topic         text collate "C" not null,
     partition     integer not null check (partition >= 0),
     record_offset bigint not null generated always as identity,
     id            uuid not null,               -- who appends the same id again finds the first
-    unit          uuid,                        -- the unit it was composed into, where that isn't `id`
+    unit          uuid,                        -- the unit that it was composed into, for good; null:
+    unit_at       smallint,                    -- none yet, or alone. Its place in it, from 0, and how
+    unit_size     smallint,                    -- many they are
     key           text collate "C" not null,   -- order is kept within it
     body          bytea not null,
     digest        bytea not null,              -- tells a repeat from another content under one id

@@ -1,0 +1,286 @@
+/* edge - takes messages into the durable log, and sees to it that each of them is done.
+ *
+ *   ingress --(CALL append)--> edge ==> log ==> edge --(WORK)--> identity ... last stage
+ * --(DONE)--> edge
+ *
+ * Ingress gets its answer after the commit of the log, never before. The edge holds all units that
+ * are not settled, gives them to the first stage, and gives them again whenever something in
+ * between died: from the first step, since every stage finds what it has stored. After a crash of
+ * its own it reads the log again from the stored position, which never runs ahead of what is
+ * settled.
+ */
+#include "actors/edge/edge.h"
+
+#include "proto/err.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define TICK_MS 500
+#define DRAIN_MS 10000 /* then the rest is left to the next process: it is in the log */
+
+static int edge_init(struct actor *self);
+static void edge_outcome(struct actor *self, const struct head *h, int err, struct str why);
+static void edge_router_changed(struct actor *self, uint32_t generation);
+static void edge_service_up(struct actor *self, struct str service);
+static void edge_drain(struct actor *self);
+static bool edge_drained(struct actor *self);
+static void edge_fini(struct actor *self);
+static void on_up(void *arg);
+static void on_down(void *arg, const char *why);
+static void on_refused(void *arg, const char *why);
+static void on_assigned(void *arg, int32_t partition, int64_t position);
+static void on_revoked(void *arg, int32_t partition);
+static void on_leave(void *arg, int32_t partition);
+static size_t on_room(void *arg, int32_t partition);
+static void on_record(void *arg, const struct rlog_record *record);
+static void on_tick(void *arg);
+static void on_hurry(void *arg);
+
+static const struct option edge_options[] = {
+    {.name = "DATABASE_URL",
+     .type = OPTION_TEXT,
+     .min = 1,
+     .max = 2000,
+     .secret = true,
+     .help = "The PostgreSQL database, as a libpq URI or connection string."},
+    {.name = "FTE_LOG_BACKEND",
+     .type = OPTION_CHOICE,
+     .value_default = "postgres",
+     .choices = "postgres",
+     .help = "What keeps the durable log."},
+    {.name = "FTE_LOG_RETENTION",
+     .type = OPTION_DURATION,
+     .value_default = "24h",
+     .min = 60e3,
+     .max = 366 * 86400e3,
+     .help = "How long settled records stay in the log."},
+    {.name = "FTE_EDGE_DEADLINE",
+     .type = OPTION_DURATION,
+     .value_default = "30s",
+     .min = 1e3,
+     .max = 3600e3,
+     .help =
+         "How long a message may be on its way through the stages before it is delivered again."},
+    {.name = "FTE_EDGE_LEASE",
+     .type = OPTION_DURATION,
+     .value_default = "10s",
+     .min = 3e3,
+     .max = 600e3,
+     .help = "How long a hanging edge keeps its partitions from another one."},
+    OPTION_END,
+};
+
+int
+main(int argc, char **argv)
+{
+    static const struct actor_spec spec = {
+        .name = "edge",
+        .service = "edge",
+        .options = edge_options,
+        .context_size = sizeof(struct edge),
+        .slots = 1024,
+        .overlapped = true,
+        .init = edge_init,
+        .call = edge_call,
+        .outcome = edge_outcome,
+        .router_changed = edge_router_changed,
+        .service_up = edge_service_up,
+        .drain = edge_drain,
+        .drained = edge_drained,
+        .fini = edge_fini,
+    };
+
+    return actor_run(&spec, argc, argv);
+}
+
+static int
+edge_init(struct actor *self)
+{
+    struct edge *edge = actor_context(self);
+    struct rlog_settings settings = {
+        .url = actor_text(self, "DATABASE_URL"),
+        .topic = "fte.tickets.incoming",
+        .lease_ms = actor_int(self, "FTE_EDGE_LEASE"),
+        .retention_ms = actor_int(self, "FTE_LOG_RETENTION"),
+    };
+    struct rlog_events events = {
+        .up = on_up,
+        .down = on_down,
+        .refused = on_refused,
+        .assigned = on_assigned,
+        .revoked = on_revoked,
+        .leave = on_leave,
+        .room = on_room,
+        .record = on_record,
+        .arg = edge,
+    };
+
+    edge->actor = self;
+    edge->cap = EDGE_IN_FLIGHT_START;
+    edge->deadline_ms = actor_int(self, "FTE_EDGE_DEADLINE");
+    actor_hold(self, "database");
+    edge->rlog = rlog_backend(actor_text(self, "FTE_LOG_BACKEND"))
+                     ->open(actor_loop(self), &settings, &events);
+    loop_timer(actor_loop(self), TICK_MS, TICK_MS, on_tick, edge);
+    return 0;
+}
+
+/* --- the log -------------------------------------------------------------------------------- */
+
+static void
+on_up(void *arg)
+{
+    struct edge *edge = arg;
+
+    edge->is_up = true;
+    actor_release(edge->actor);
+}
+
+static void
+on_down(void *arg, const char *why)
+{
+    struct edge *edge = arg;
+
+    edge->is_up = false;
+    actor_hold(edge->actor, why);
+}
+
+static void
+on_refused(void *arg, const char *why)
+{
+    (void)arg;
+    log_fatal(EX_CONFIG, "database_refused", "why=%s", log_quote(why));
+}
+
+static void
+on_assigned(void *arg, int32_t partition, int64_t position)
+{
+    struct edge *edge = arg;
+    struct partition *p = edge->partitions[partition];
+
+    if (p == NULL) {
+        p = edge->partitions[partition] = xcalloc(1, sizeof(*p));
+    }
+    p->held = true;
+    p->leaving = false;
+    window_init(&p->window, position);
+}
+
+static void
+on_revoked(void *arg, int32_t partition)
+{
+    struct edge *edge = arg;
+
+    edge->partitions[partition]->held = false;
+    conversation_drop(edge, partition);
+}
+
+static void
+on_leave(void *arg, int32_t partition)
+{
+    struct edge *edge = arg;
+    struct partition *p = edge->partitions[partition];
+
+    p->leaving = true;
+    if (window_is_empty(&p->window)) {
+        p->held = false;
+        rlog_release(edge->rlog, partition);
+    }
+}
+
+static size_t
+on_room(void *arg, int32_t partition)
+{
+    return conversation_room(arg, partition);
+}
+
+static void
+on_record(void *arg, const struct rlog_record *record)
+{
+    conversation_take(arg, record);
+}
+
+/* --- the stages ----------------------------------------------------------------------------- */
+
+static void
+edge_outcome(struct actor *self, const struct head *h, int err, struct str why)
+{
+    delivery_outcome(actor_context(self), h, err, why);
+}
+
+static void
+edge_router_changed(struct actor *self, uint32_t generation)
+{
+    (void)generation;
+    delivery_again(actor_context(self));
+}
+
+static void
+edge_service_up(struct actor *self, struct str service)
+{
+    (void)service;
+    delivery_service_up(actor_context(self));
+}
+
+/* Whatever was held back by a lease that was not renewed in time, or by an absent router. */
+static void
+on_tick(void *arg)
+{
+    struct edge *edge = arg;
+
+    delivery_pump(edge);
+    if (edge->active < edge->cap) {
+        rlog_resume(edge->rlog);
+    }
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+/* Nothing more is read; what is in flight may end, what waits is left to the next process. */
+static void
+edge_drain(struct actor *self)
+{
+    struct edge *edge = actor_context(self);
+
+    edge->draining = true;
+    loop_timer(actor_loop(self), DRAIN_MS, 0, on_hurry, edge);
+}
+
+static void
+on_hurry(void *arg)
+{
+    struct edge *edge = arg;
+
+    edge->hurried = true;
+}
+
+static bool
+edge_drained(struct actor *self)
+{
+    struct edge *edge = actor_context(self);
+
+    if (edge->in_flight > 0 && edge->is_up && !edge->hurried) {
+        return false;
+    }
+    if (!edge->left) {
+        edge->left = true;
+        rlog_leave(edge->rlog);
+    }
+    return rlog_idle(edge->rlog) || edge->hurried;
+}
+
+static void
+edge_fini(struct actor *self)
+{
+    struct edge *edge = actor_context(self);
+
+    rlog_close(&edge->rlog);
+    for (int32_t i = 0; i < RLOG_MAX_PARTITIONS; i++) {
+        if (edge->partitions[i] != NULL) {
+            conversation_drop(edge, i);
+            free(edge->partitions[i]);
+        }
+    }
+    buf_fini(&edge->scratch);
+}

@@ -20,11 +20,14 @@ WARN    := -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wpoi
 CWARN   := -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
-CPPFLAGS += -I. -D_GNU_SOURCE $(if $(FAULTS),-DFTE_FAULTS) $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# Asked once, and quietly: on a bare machine `make run` installs pkg-config first.
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+CPPFLAGS += -I. -D_GNU_SOURCE $(if $(FAULTS),-DFTE_FAULTS) $(PKG_CFLAGS)
 CFLAGS  += -std=c11 $(if $(SAN),-O1,-O2) -g $(WARN) $(CWARN) $(HARDEN) $(SANFLAG)
 CXXFLAGS += -std=c++17 $(if $(SAN),-O1,-O2) -g $(WARN) $(HARDEN) $(SANFLAG)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAG)
-LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcivetweb -lstemmer -lunistring -lidn2 -lphonenumber \
+LDLIBS  += $(PKG_LIBS) -lcivetweb -lstemmer -lunistring -lidn2 -lphonenumber \
            -lstdc++ -lpthread -lm
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $1 $@;)
@@ -76,7 +79,9 @@ $(BUILD)/bin/test-unit: $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsuperviso
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a \
 		$(LDLIBS) -lcriterion
 
-.PHONY: test unit lint format
+.PHONY: run test unit lint format
+run: ## sets everything up, starts it and stays in the foreground (Ctrl-C stops it)
+	@BUILD=$(BUILD) supervisor/run.sh
 test: ## sets everything up and runs every test
 	@supervisor/setup.sh build run test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit

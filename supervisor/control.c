@@ -253,9 +253,17 @@ answer(struct control *c, struct control_client *k, struct tree *t, int64_t now_
 
 /* --- the file ------------------------------------------------------------------------------- */
 
+static bool
+is_missed(const struct child *c, bool only_misconfigured)
+{
+    return only_misconfigured ? c->state == CHILD_MISCONFIGURED
+                              : c->state != CHILD_READY && c->state != CHILD_ENDED;
+}
+
 static void
 describe(const struct tree *t, char *line, size_t room)
 {
+    bool misconfigured = false;
     size_t n;
 
     if (t->draining) {
@@ -266,10 +274,13 @@ describe(const struct tree *t, char *line, size_t room)
         snprintf(line, room, "ready\n");
         return;
     }
-    n = (size_t)snprintf(line, room, "waiting");
+    for (size_t i = 0; i < t->n; i++) {
+        misconfigured |= is_missed(t->children[i], true);
+    }
+    n = (size_t)snprintf(line, room, misconfigured ? "misconfigured" : "waiting");
     for (size_t i = 0; i < t->n; i++) {
         const struct child *c = t->children[i];
-        if (c->state != CHILD_READY && c->state != CHILD_ENDED && n + strlen(c->name) + 3 < room) {
+        if (is_missed(c, misconfigured) && n + strlen(c->name) + 3 < room) {
             n += (size_t)snprintf(line + n, room - n, " %s", c->name);
         }
     }

@@ -13,8 +13,9 @@
  *   drain                 ok                      then the connection stays open until all is down
  *   anything else         error <what is wrong>
  *
- * FTE_STATE_DIR/ready holds one line, rewritten atomically at every change: "ready", or "waiting "
- * and the names of those that are missed, separated by blanks, or "draining". Whoever answers
+ * FTE_STATE_DIR/ready holds one line, rewritten atomically at every change: "ready"; or "waiting"
+ * and the names of those that are missed, separated by blanks; or "misconfigured" and the names of
+ * those that have exited 78; or "draining". Whoever answers
  * /readyz reads it: no file, or anything but "ready" in front, is "not ready". It is removed at the
  * end.
  */

@@ -21,11 +21,15 @@ wanted() {
     return 0
 }
 
+mapfile -t names < <(wanted "$@")
+# One question for all: this runs at every start. A package that dpkg doesn't know isn't in the answer.
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${names[@]}" 2> /dev/null || true)
 missing=()
-for name in $(wanted "$@"); do
-    if [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2> /dev/null || true)" != installed ]; then
-        missing+=("$name")
-    fi
+for name in "${names[@]}"; do
+    case $'\n'$installed$'\n' in
+        *$'\n'"installed $name"$'\n'*) ;;
+        *) missing+=("$name") ;;
+    esac
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -115,4 +115,7 @@ fuzz: $(FUZZBIN) ## the decoders under random bytes, FUZZ_SECONDS=60 each
 			>build/fuzz/$$n.log 2>&1 || { tail -40 build/fuzz/$$n.log; exit 1; }; \
 		grep -E 'stat::(number_of_executed_units|peak_rss_mb)' build/fuzz/$$n.log; done
 
+# The pages are assembled into the program.
+$(BUILD)/actors/ingress/page.o: $(wildcard actors/ingress/pages/*) docs/api.yaml
+
 -include $(patsubst %.c,$(BUILD)/%.d,$(MAINS) $(LIBSRC) $(SUPSRC) $(TESTSRC)) $(LIBCXX:%.cc=$(BUILD)/%.d)

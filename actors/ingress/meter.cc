@@ -1,0 +1,95 @@
+extern "C" {
+#include "actors/ingress/meter.h"
+}
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+#include <string>
+
+using namespace prometheus;
+
+struct meter {
+    Registry registry;
+    Family<Counter> &requests = BuildCounter()
+                                    .Name("fte_http_requests_total")
+                                    .Help("Requests that were answered, by route and status.")
+                                    .Register(registry);
+    Family<Histogram> &seconds = BuildHistogram()
+                                     .Name("fte_http_request_seconds")
+                                     .Help("Time from a request's head to its answer, by route.")
+                                     .Register(registry);
+    Family<Counter> &messages = BuildCounter()
+                                    .Name("fte_messages_total")
+                                    .Help("Messages that were posted, by what became of them.")
+                                    .Register(registry);
+    Gauge &open = BuildGauge()
+                      .Name("fte_http_connections")
+                      .Help("Connections that are open.")
+                      .Register(registry)
+                      .Add({});
+    Counter &reaped = BuildCounter()
+                          .Name("fte_http_connections_ended_total")
+                          .Help("Connections that were ended because they were too slow.")
+                          .Register(registry)
+                          .Add({});
+};
+
+extern "C" struct meter *
+meter_new(void)
+{
+    return new meter;
+}
+
+extern "C" void
+meter_free(struct meter **m_p)
+{
+    delete *m_p;
+    *m_p = nullptr;
+}
+
+extern "C" void
+meter_request(struct meter *m, const char *route, int status, double seconds)
+{
+    static const Histogram::BucketBoundaries bounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                                       0.1,   0.25,   0.5,   1,    2.5,   5};
+    m->requests.Add({{"route", route}, {"status", std::to_string(status)}}).Increment();
+    m->seconds.Add({{"route", route}}, bounds).Observe(seconds);
+}
+
+extern "C" void
+meter_message(struct meter *m, const char *outcome)
+{
+    m->messages.Add({{"outcome", outcome}}).Increment();
+}
+
+extern "C" void
+meter_connections(struct meter *m, unsigned open)
+{
+    m->open.Set(open);
+}
+
+extern "C" void
+meter_reaped(struct meter *m, unsigned n)
+{
+    m->reaped.Increment(n);
+}
+
+extern "C" void
+meter_gauge(struct meter *m, const char *name, const char *label, const char *value, double figure)
+{
+    auto &family = BuildGauge()
+                       .Name(std::string("fte_") + name)
+                       .Help("Given by the metrics actor.")
+                       .Register(m->registry);
+    family.Add({{label, value}}).Set(figure);
+}
+
+extern "C" void
+meter_write(struct meter *m, struct buf *out)
+{
+    std::string text = TextSerializer().Serialize(m->registry.Collect());
+    buf_add(out, text.data(), text.size());
+}

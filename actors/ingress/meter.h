@@ -1,0 +1,37 @@
+/* meter - what ingress counts, and its text for Prometheus. The C face of prometheus-cpp-core
+ * (C++). Any thread. */
+#ifndef ACTORS_INGRESS_METER_H
+#define ACTORS_INGRESS_METER_H
+
+#include "proto/buf.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct meter;
+
+struct meter *meter_new(void);
+void meter_free(struct meter **m_p); /* accepts NULL */
+
+/* A request was answered. `route` is a name of ours, never what a client sent. */
+void meter_request(struct meter *m, const char *route, int status, double seconds);
+/* What became of a message that was posted: accepted, repeated, conflict, invalid, limited,
+ * unavailable. */
+void meter_message(struct meter *m, const char *outcome);
+/* Connections that are open now, and how many were ended because they were too slow. */
+void meter_connections(struct meter *m, unsigned open);
+void meter_reaped(struct meter *m, unsigned n);
+
+/* Sets a gauge "fte_<name>" with one label, for figures that other actors gave. */
+void meter_gauge(struct meter *m, const char *name, const char *label, const char *value,
+                 double figure);
+
+/* Appends all of it (text format 0.0.4). */
+void meter_write(struct meter *m, struct buf *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,171 @@
+#include "db/link.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows in the order in which they are shown: by the place of the unit's last message, and within a
+ * unit by what happens first. */
+enum kind { KIND_INBOUND, KIND_REPLY, KIND_ESCALATION, KIND_PERSON, KIND_DEAD, KIND_TICKET };
+
+/* The newest 100 messages of the link. A person replies after an escalation only. */
+static const struct pg_stmt read_link = {
+    "link_read",
+    "with m as ("
+    " select id, seq, unit_id, conversation_id, body, coalesce(received_at, created_at) as at"
+    " from messages where link_id = $1 order by seq desc limit 100"
+    "), u as ("
+    " select unit_id, conversation_id, max(seq) as last from m group by unit_id, conversation_id"
+    "), e as ("
+    " select e.id, e.customer_id, e.reason, e.created_at, u.last"
+    " from u join escalations e on e.id = u.unit_id"
+    ") "
+    "select 0 as kind, m.id, m.body, null::jsonb as sources, m.at, u.last, m.seq"
+    " from m join u on u.unit_id = m.unit_id "
+    "union all "
+    "select 1, o.id, o.body, o.sources, o.created_at, u.last, o.seq"
+    " from u join messages o on o.unit_id = u.unit_id and o.direction = 'outbound'"
+    " and o.author = 'fte' "
+    "union all "
+    "select 2, e.id, e.reason, null, e.created_at, e.last, 0 from e "
+    "union all "
+    "select 3, o.id, o.body, o.sources, o.created_at, e.last, o.seq"
+    " from e join messages o on o.customer_id = e.customer_id and o.unit_id = e.id"
+    " and o.author = 'person' "
+    "union all "
+    "select 4, d.unit_id, 'dead_letter', null, d.created_at,"
+    " coalesce(u.last, 9223372036854775807), 0"
+    " from dead_letters d left join u on u.unit_id = d.unit_id"
+    " where d.link_id = $1 and d.state = 'dead' "
+    "union all "
+    "select 5, t.id, t.ref, null, t.created_at, 0, 0 from u join tickets t"
+    " on t.id = u.conversation_id "
+    "order by 6, 1, 7"};
+
+static const struct pg_stmt read_email = {
+    "link_email",
+    "select distinct i.value from messages m join customer_identifiers i"
+    " on i.customer_id = m.customer_id and i.kind = 'email' and i.assurance = 'claimed'"
+    " and i.resolves where m.link_id = $1"};
+
+enum column { COL_KIND, COL_ID, COL_TEXT, COL_SOURCES, COL_AT };
+
+const char *
+link_status_str(enum link_status s)
+{
+    static const char *const names[] = {"received", "processing", "answered", "escalated"};
+    return names[s];
+}
+
+void
+link_read(struct pg_txn *t, struct id link)
+{
+    pg_stmt(t, &read_link);
+    pg_put_id(t, link);
+}
+
+static void
+copy_text(char *to, size_t size, struct str s)
+{
+    size_t n = s.n < size ? s.n : size - 1;
+    memcpy(to, s.p, n);
+    to[n] = '\0';
+}
+
+/* Copies into the memory behind *at. */
+static struct str
+keep(char **at, struct str s)
+{
+    struct str kept = {*at, s.n};
+    if (s.n > 0) {
+        memcpy(*at, s.p, s.n);
+    }
+    *at += s.n;
+    return kept;
+}
+
+/* All that the messages will need, in one piece. */
+static size_t
+text_size(const PGresult *r)
+{
+    size_t n = 0;
+    for (int row = 0; row < PQntuples(r); row++) {
+        n += pg_text(r, row, COL_TEXT).n;
+        n += pg_null(r, row, COL_SOURCES) ? 0 : pg_json(r, row, COL_SOURCES).n;
+    }
+    return n;
+}
+
+static void
+add_message(struct link_state *s, const PGresult *r, int row, enum kind kind, char **at)
+{
+    struct link_message *m = &s->messages[s->n++];
+
+    m->id = pg_id(r, row, COL_ID);
+    m->inbound = kind == KIND_INBOUND;
+    m->person = kind == KIND_PERSON;
+    m->at_us = pg_time(r, row, COL_AT);
+    m->body = keep(at, pg_text(r, row, COL_TEXT));
+    if (!pg_null(r, row, COL_SOURCES)) {
+        m->sources = keep(at, pg_json(r, row, COL_SOURCES));
+    }
+}
+
+void
+link_state_read(const PGresult *r, struct id pending, struct link_state *ret)
+{
+    int rows = PQntuples(r);
+    bool awaited = !id_is_nil(pending);
+    char *at;
+
+    *ret = (struct link_state){.status = LINK_RECEIVED};
+    ret->memory_ = xmalloc((size_t)rows * sizeof(*ret->messages) + text_size(r));
+    ret->messages = memset(ret->memory_, 0, (size_t)rows * sizeof(*ret->messages));
+    at = ret->memory_ + (size_t)rows * sizeof(*ret->messages);
+    for (int row = 0; row < rows; row++) {
+        enum kind kind = (enum kind)pg_int(r, row, COL_KIND);
+        switch (kind) {
+        case KIND_INBOUND:
+            ret->status = LINK_PROCESSING;
+            ret->reason[0] = '\0';
+            awaited = awaited && !id_eq(pg_id(r, row, COL_ID), pending);
+            add_message(ret, r, row, kind, &at);
+            break;
+        case KIND_REPLY:
+        case KIND_PERSON:
+            ret->status = LINK_ANSWERED;
+            ret->reason[0] = '\0';
+            add_message(ret, r, row, kind, &at);
+            break;
+        case KIND_DEAD:
+            awaited = false;
+            ret->status = LINK_ESCALATED;
+            copy_text(ret->reason, sizeof(ret->reason), pg_text(r, row, COL_TEXT));
+            break;
+        case KIND_ESCALATION:
+            ret->status = LINK_ESCALATED;
+            copy_text(ret->reason, sizeof(ret->reason), pg_text(r, row, COL_TEXT));
+            break;
+        case KIND_TICKET:
+            copy_text(ret->ticket, sizeof(ret->ticket), pg_text(r, row, COL_TEXT));
+            break;
+        }
+    }
+    if (awaited) {
+        ret->status = LINK_RECEIVED;
+        ret->reason[0] = '\0';
+    }
+}
+
+void
+link_state_fini(struct link_state *s)
+{
+    free(s->memory_);
+    *s = (struct link_state){0};
+}
+
+void
+link_email(struct pg_txn *t, struct id link)
+{
+    pg_stmt(t, &read_email);
+    pg_put_id(t, link);
+}

@@ -98,7 +98,7 @@ comment on table tickets is 'One ticket a conversation.';
 
 -- A reference is a keyed permutation of a number (db/ticket.h): it never collides, and the next one
 -- can't be guessed. Numbers are taken in blocks; what a restart leaves over is never used.
-create sequence ticket_numbers as bigint minvalue 0 maxvalue 1073741760 increment 64;
+create sequence ticket_numbers as bigint minvalue 0 maxvalue 1073741568 increment 256;
 create table ticket_key (
     one boolean primary key default true check (one),
     key bytea not null check (length(key) = 32)

@@ -112,6 +112,18 @@ answer_problem(struct answer *a, int status, const char *detail, const struct fo
 }
 
 void
+answer_extend(struct answer *a, const char *name, struct str value)
+{
+    const char *type = a->type;
+    json_t *json = json_loadb(a->body.p, a->body.n, 0, NULL);
+
+    assert(json_is_object(json));
+    json_object_set_new(json, name, json_stringn(value.p, value.n));
+    answer_json(a, a->status, json);
+    a->type = type;
+}
+
+void
 answer_encode(const struct answer *a, bool head_only, bool keep_alive, struct buf *out)
 {
     buf_printf(out, "HTTP/1.1 %d %s\r\n", a->status, answer_reason(a->status));

@@ -37,6 +37,9 @@ void answer_json(struct answer *a, int status, json_t *json);
  * pointer}]}. `form` may be NULL: no errors. `detail` is shown to whoever sent the request. */
 void answer_problem(struct answer *a, int status, const char *detail, const struct form *form);
 
+/* Adds a text to an answer that is a JSON object. */
+void answer_extend(struct answer *a, const char *name, struct str value);
+
 /* The reason phrase of a status. Static. */
 const char *answer_reason(int status);
 

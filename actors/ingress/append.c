@@ -5,7 +5,8 @@
 
 #define AGAIN_MS 40
 #define DIGEST_SIZE 16
-#define FRAME_ROOM 4096 /* bytes of a question that are not the records' texts */
+#define RECORD_MAX (200 * 1024) /* bytes of a record's body: what the edge takes */
+#define FRAME_ROOM 4096         /* bytes of a question that are not the records' texts */
 
 struct append_errand {
     struct errand errand;
@@ -125,11 +126,11 @@ append_pack(const struct append_message *m, struct buf *out)
 
     pack_incoming(m, &incoming);
     pack_raw(m, &raw);
-    if (incoming.n + raw.n + FRAME_ROOM <= PROTO_MAX_BODY) {
+    if (raw.n <= RECORD_MAX && incoming.n + raw.n + FRAME_ROOM <= PROTO_MAX_BODY) {
         make_digest(m->form, digest);
         msgpack_packer_init(&pk, out, buf_msgpack_write);
         msgpack_pack_map(&pk, 2);
-        pack_key(&pk, "op");
+        pack_key(&pk, "verb");
         pack_c(&pk, "append");
         pack_key(&pk, "records");
         msgpack_pack_array(&pk, 2);
@@ -146,17 +147,17 @@ append_pack(const struct append_message *m, struct buf *out)
 
 static void ask_edge(void *arg);
 
-/* The answer: {records: [{offset, duplicate, same}]}, in the order of the question. */
+/* The answer: {results: [{offset, duplicate, same}]}, in the order of the question. */
 static int
 read_answer(struct append_errand *a, const msgpack_object *body)
 {
-    const msgpack_object *records = map_array(body, "records");
+    const msgpack_object *results = map_array(body, "results");
 
-    if (records == NULL || records->via.array.size != 2) {
+    if (results == NULL || results->via.array.size != 2) {
         return ERR_INTERNAL;
     }
-    a->duplicate = map_bool(&records->via.array.ptr[1], "duplicate");
-    a->same = map_bool(&records->via.array.ptr[1], "same");
+    a->duplicate = map_bool(&results->via.array.ptr[1], "duplicate");
+    a->same = map_bool(&results->via.array.ptr[1], "same");
     return 0;
 }
 

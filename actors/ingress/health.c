@@ -111,8 +111,8 @@ begin_ready(struct errand *e, void *context)
     }
     msgpack_packer_init(&pk, &ask, buf_msgpack_write);
     msgpack_pack_map(&pk, 1);
-    pack_key(&pk, "op");
-    pack_c(&pk, "ping");
+    pack_key(&pk, "verb");
+    pack_c(&pk, "stats");
     actor_call(in->self, "edge", buf_str(&ask), 1000, on_edge, h);
     buf_fini(&ask);
 }

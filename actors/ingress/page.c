@@ -403,9 +403,23 @@ set_reply(json_t *view, const char *here, const struct form *reply, const char *
     set(view, "reply", part);
 }
 
+/* The page's own address with what it must remember. */
+static void
+set_link(json_t *view, const char *key, const char *here, const char *query, const char *sent)
+{
+    struct buf link = {0};
+
+    buf_printf(&link, "%s%s%s", here, query[0] || sent[0] ? "?" : "", query);
+    if (sent[0] != '\0') {
+        buf_printf(&link, "%ssent=%s", query[0] ? "&" : "", sent);
+    }
+    set_text(view, key, buf_c(&link));
+    buf_fini(&link);
+}
+
 void
 page_status(struct answer *a, int status, const struct link_state *state, const char *here,
-            unsigned refresh_s, const struct form *reply, const char *notice)
+            const char *sent, unsigned refresh_s, const struct form *reply, const char *notice)
 {
     bool pending = state->status == LINK_RECEIVED || state->status == LINK_PROCESSING;
     json_t *messages = json_array();
@@ -415,7 +429,8 @@ page_status(struct answer *a, int status, const struct link_state *state, const 
     set_text(view, "status", link_status_str(state->status));
     set_text(view, "headline", status_headline(state));
     set_text(view, "explanation", status_explanation(state));
-    set_text(view, "here", here);
+    set_link(view, "look", here, "", sent);
+    set_link(view, "stop", here, "refresh=off", sent);
     set(view, "pending", json_boolean(pending));
     set(view, "refreshing", json_boolean(refresh_s > 0));
     for (size_t i = 0; i < state->n; i++) {

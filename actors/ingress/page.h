@@ -16,10 +16,12 @@
 void page_form(struct answer *a, int status, const struct form *form, const char *notice,
                bool same_id);
 
-/* The status page at the path `here`. `reply` is what was typed there and refused, or NULL. While
- * something is still to come the page asks again after `refresh_s` seconds; 0 = it doesn't. */
+/* The status page at the path `here`; `sent` is the id of a message that it waits for, as text, or
+ * "". `reply` is what was typed there and refused, or NULL. While something is still to come the
+ * page asks again after `refresh_s` seconds; 0 = it doesn't. */
 void page_status(struct answer *a, int status, const struct link_state *state, const char *here,
-                 unsigned refresh_s, const struct form *reply, const char *notice);
+                 const char *sent, unsigned refresh_s, const struct form *reply,
+                 const char *notice);
 
 void page_problem(struct answer *a, int status, const char *detail);
 

@@ -172,9 +172,14 @@ status_get(struct ingress *in, struct request *r, struct answer *a)
         refuse_for_now(r, a);
     } else if (r->html) {
         char here[128];
+        char sent_text[ID_TEXT_SIZE] = "";
+        if (!id_is_nil(pending)) {
+            id_format(pending, sent_text);
+        }
         bool off = str_is(request_parameter(r, "refresh"), "off");
         snprintf(here, sizeof(here), "%s%.*s", STATUS_PATH, STR_ARG(text));
-        page_status(a, 200, &l->state, here, off ? 0 : refresh_after(&l->state), NULL, NULL);
+        page_status(a, 200, &l->state, here, sent_text, off ? 0 : refresh_after(&l->state), NULL,
+                    NULL);
     } else {
         tell_json(a, &l->state);
     }
@@ -191,11 +196,11 @@ status_refuse_reply(struct ingress *in, struct answer *a, int status, const stru
 
     snprintf(here, sizeof(here), "%s%.*s", STATUS_PATH, STR_ARG(token_text));
     if (look_up(in, token->link, (struct id){{0}}, &l) == 0) {
-        page_status(a, status, &l->state, here, 0, reply, notice);
+        page_status(a, status, &l->state, here, "", 0, reply, notice);
     } else {
         /* Without the database the messages can't be shown, but what was typed can be kept. */
         struct link_state none = {.status = LINK_RECEIVED};
-        page_status(a, status, &none, here, 0, reply, notice);
+        page_status(a, status, &none, here, "", 0, reply, notice);
     }
     errand_release(&l->errand);
 }

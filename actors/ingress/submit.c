@@ -178,6 +178,9 @@ submit(struct ingress *in, struct request *r, struct answer *a, const struct for
                     "it will not arrive twice.",
                     true);
         answer_header(a, "Retry-After", "2");
+        if (!r->html) {
+            answer_extend(a, "submission_id", submission); /* so that it can be sent again */
+        }
     }
 }
 

@@ -25,7 +25,7 @@ unit() {
 
 integration() {
     ls test/integration/*_test.py > /dev/null 2>&1 || return 0
-    FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider test/integration || failed=1
+    FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider test/contract test/docs test/integration || failed=1
 }
 
 case $what in

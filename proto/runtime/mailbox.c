@@ -108,6 +108,7 @@ held_free(struct held *u)
 {
     envelope_free(&u->unit.envelope);
     msgpack_unpacked_destroy(&u->question);
+    free(u->bytes);
     free(u);
 }
 
@@ -177,7 +178,12 @@ static void
 receive_call(struct actor *self, const struct head *h, struct str body)
 {
     struct held *u = held_new(h);
-    int err = body_decode(body.p, body.n, &u->question);
+    int err = 0;
+
+    /* The message is gone when the handler runs, and msgpack points into the bytes that it reads.
+     */
+    u->bytes = str_dup(body);
+    err = body_decode(u->bytes, body.n, &u->question);
 
     if (err == 0 && u->question.data.type != MSGPACK_OBJECT_MAP) {
         err = ERR_MALFORMED;

@@ -20,6 +20,7 @@ struct held {
     bool in_hand; /* given to the handler, not settled */
     char service[PROTO_MAX_SERVICE + 1];
     uint8_t route[PROTO_MAX_ROUTE];
+    char *bytes;               /* CALL: what `question` points into */
     msgpack_unpacked question; /* CALL: the memory behind unit.body */
     struct held *prev, *next;  /* in its mailbox */
     UT_hash_handle hh;         /* WORK only, by id */

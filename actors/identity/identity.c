@@ -12,7 +12,6 @@
 #include "db/actor_pg.h"
 #include "db/customer.h"
 #include "proto/runtime/actor.h"
-#include "proto/runtime/fault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -156,8 +155,6 @@ batch_commit(struct batch *b)
     struct pg_txn *t = pg_begin(identity->pg);
 
     customer_resolve(t, b->claims, b->n);
-    if (FAULT("before_commit"))
-        log_debug("fault", "place=before_commit");
     pg_commit(&t, batch_stored, b);
 }
 
@@ -171,7 +168,7 @@ batch_stored(void *arg, const struct pg_reply *reply)
         batch_failed(b, reply);
         return;
     }
-    (void)FAULT("after_commit");
+    
     if (!customer_read(reply->results, reply->n, found, b->n)) {
         /* Erased between two statements: the next attempt makes it anew. */
         for (size_t i = 0; i < b->n; i++)

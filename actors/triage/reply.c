@@ -47,13 +47,23 @@ static const char *const more_labels[] = {
 
 /* The begin of a line that a telephone or a program adds. */
 static const char *const mobile[] = {
-    "sent from my ",     "sent from mail for ", "sent from outlook",
-    "sent from yahoo",   "sent via ",           "sent using ",
-    "get outlook for ",  "sent with ",          "von meinem iphone gesendet",
-    "gesendet von ",     "envoyé de mon ",      "envoyé depuis ",
-    "enviado desde mi ", "enviado do meu ",     "inviato da ",
-    "verzonden vanaf ",  "skickat från ",       "sent from a ",
-    "sent by ",          "отправлено ",         "from my iphone",
+    "sent from ",
+    "sent via ",
+    "sent using ",
+    "sent with ",
+    "sent by ",
+    "get outlook for ",
+    "von meinem iphone gesendet",
+    "gesendet von ",
+    "envoyé de mon ",
+    "envoyé depuis ",
+    "enviado desde mi ",
+    "enviado do meu ",
+    "inviato da ",
+    "verzonden vanaf ",
+    "skickat från ",
+    "отправлено ",
+    "from my iphone",
     "from my android",
 };
 

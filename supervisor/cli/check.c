@@ -268,7 +268,7 @@ is_taken(struct sockaddr_in *address)
 static void
 check_port(struct check *c)
 {
-    const char *text = getenv("FTE_HTTP_PORT"), *host = getenv("FTE_HTTP_ADDRESS");
+    const char *text = getenv("FTE_HTTP_PORT"), *host = getenv("FTE_HTTP_BIND");
     struct sockaddr_in address = {.sin_family = AF_INET};
     char *end;
     long port = text && text[0] ? strtol(text, &end, 10) : 8080;

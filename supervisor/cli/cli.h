@@ -48,6 +48,7 @@ bool cli_root(char *ret, size_t room);
 /* One line per command, alphabetically by file. */
 int cmd_check(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
+int cmd_kb(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_restart(int argc, char **argv);
 int cmd_scale(int argc, char **argv);

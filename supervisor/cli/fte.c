@@ -39,6 +39,7 @@ static const struct cli_command commands[] = {
     {"restart", cmd_restart, "restart NAME: stop an actor in good order and start it again"},
     {"scale", cmd_scale, "scale NAME N: run N workers of an actor"},
     {"drain", cmd_drain, "let everything finish its work and stop it"},
+    {"kb", cmd_kb, "import, list and search the knowledge base"},
     {"migrate", cmd_migrate, "bring the database to this program's schema"},
     {"help", cmd_help, "this list"},
 };

@@ -1,0 +1,251 @@
+/* kb - finds the passages of the knowledge base that answer a question.
+ *
+ *   agent --(CALL {query, limit?})--> kb --(RETURN {answerable, confidence, hits})--> agent
+ *   fte kb import --(table knowledge_base, NOTIFY fte_kb)--> kb
+ *
+ * Holds nothing that is not in the table: after a crash the index is built again from it. A change
+ * of the table makes a new index; searches go on in the old one until it stands.
+ */
+#include "db/kb.h"
+#include "actors/kb/answerable.h"
+#include "actors/kb/index.h"
+#include "actors/kb/rank.h"
+#include "actors/kb/rows.h"
+#include "db/actor_pg.h"
+#include "proto/runtime/actor.h"
+
+#define LOOK_EVERY_MS 1000 /* a notification can be missed: at a reconnect it is */
+
+struct kb {
+    struct actor *self;
+    struct pg *pg;
+    struct ranker *ranker;
+    struct index *index;   /* NULL until the first load */
+    int64_t generation;    /* of the table, that `index` was built from */
+    bool loading, looking; /* a transaction is on its way */
+    bool again;            /* the table changed while it was */
+    struct buf answer;
+};
+
+static int kb_init(struct actor *self);
+static void kb_call(struct actor *self, struct unit **units, size_t n);
+static void search(struct kb *k, struct unit *u, struct str query, size_t limit);
+static void pack_hit(msgpack_packer *pk, const struct kb *k, const struct ranking *found,
+                     double confidence, size_t i);
+static void on_notify(void *arg, const char *channel, const char *payload);
+static void look(void *arg);
+static void looked(void *arg, const struct pg_reply *reply);
+static void load(struct kb *k);
+static void loaded(void *arg, const struct pg_reply *reply);
+static void replace_index(struct kb *k, const struct pg_reply *reply);
+static void served(void *arg, const struct pg_reply *reply);
+static void kb_fini(struct actor *self);
+
+static const struct option kb_options[] = {DATABASE_OPTION, OPTION_END};
+
+int
+main(int argc, char **argv)
+{
+    static const struct actor_spec spec = {
+        .name = "kb",
+        .service = "search_knowledge_base",
+        .options = kb_options,
+        .context_size = sizeof(struct kb),
+        .overlapped = true, /* a search is settled at once */
+        .init = kb_init,
+        .call = kb_call,
+        .fini = kb_fini,
+    };
+
+    return actor_run(&spec, argc, argv);
+}
+
+static int
+kb_init(struct actor *self)
+{
+    struct kb *k = actor_context(self);
+
+    k->self = self;
+    k->ranker = ranker_new();
+    actor_hold(self, "loading the knowledge base");
+    k->pg = actor_pg_open(self, on_notify, k);
+    pg_listen(k->pg, KB_CHANNEL);
+    load(k);
+    loop_timer(actor_loop(self), LOOK_EVERY_MS, LOOK_EVERY_MS, look, k);
+    return 0;
+}
+
+static void
+kb_call(struct actor *self, struct unit **units, size_t n)
+{
+    struct kb *k = actor_context(self);
+
+    for (size_t i = 0; i < n; i++) {
+        struct str query = map_str(&units[i]->body, "query");
+        int64_t limit = RANK_MAX_HITS;
+
+        map_int(&units[i]->body, "limit", &limit);
+        if (!query.p || limit < 1 || limit > RANK_MAX_HITS) {
+            unit_reject(self, units[i], ERR_INVALID, query.p ? "limit: 1 to 5" : "query: missing");
+            continue;
+        }
+        search(k, units[i], query, (size_t)limit);
+    }
+}
+
+static void
+search(struct kb *k, struct unit *u, struct str query, size_t limit)
+{
+    struct ranking found;
+    msgpack_packer pk;
+
+    rank(k->ranker, k->index, query, limit, &found);
+    double confidence = answerable(&found);
+
+    buf_clear(&k->answer);
+    msgpack_packer_init(&pk, &k->answer, buf_msgpack_write);
+    msgpack_pack_map(&pk, 3);
+    pack_key(&pk, "answerable");
+    confidence >= ANSWERABLE_FROM ? msgpack_pack_true(&pk) : msgpack_pack_false(&pk);
+    pack_key(&pk, "confidence");
+    msgpack_pack_double(&pk, confidence);
+    pack_key(&pk, "hits");
+    msgpack_pack_array(&pk, found.n);
+    for (size_t i = 0; i < found.n; i++) {
+        pack_hit(&pk, k, &found, confidence, i);
+    }
+    unit_return(k->self, u, buf_str(&k->answer));
+}
+
+static void
+pack_hit(msgpack_packer *pk, const struct kb *k, const struct ranking *found, double confidence,
+         size_t i)
+{
+    const struct passage *p = &k->index->passage[found->hit[i].passage];
+
+    msgpack_pack_map(pk, 6);
+    pack_key(pk, "id");
+    pack_str(pk, p->id);
+    pack_key(pk, "document");
+    pack_str(pk, p->document);
+    pack_key(pk, "title");
+    pack_str(pk, p->title);
+    pack_key(pk, "url");
+    pack_str(pk, p->url.n ? p->url : (struct str){0});
+    pack_key(pk, "score");
+    msgpack_pack_double(pk, answerable_score(found, confidence, i));
+    pack_key(pk, "text");
+    pack_str(pk, p->body);
+}
+
+/* Several changes that come while one is loaded are loaded together. */
+static void
+on_notify(void *arg, const char *channel, const char *payload)
+{
+    (void)channel;
+    (void)payload;
+    load(arg);
+}
+
+static void
+look(void *arg)
+{
+    struct kb *k = arg;
+
+    if (!k->loading && !k->looking && pg_is_up(k->pg)) {
+        struct pg_txn *t = pg_begin(k->pg);
+        k->looking = true;
+        kb_look(t);
+        pg_commit(&t, looked, k);
+    }
+}
+
+static void
+looked(void *arg, const struct pg_reply *reply)
+{
+    struct kb *k = arg;
+    int64_t generation;
+    bool serves;
+
+    k->looking = false;
+    if (reply->err == 0) {
+        kb_look_read(reply->results[0], &generation, &serves);
+        if (generation != k->generation || !serves) {
+            load(k);
+        }
+    }
+}
+
+static void
+load(struct kb *k)
+{
+    if (k->loading) {
+        k->again = true;
+        return;
+    }
+    struct pg_txn *t = pg_begin(k->pg);
+    k->loading = true;
+    k->again = false;
+    kb_load(t);
+    pg_commit(&t, loaded, k);
+}
+
+static void
+loaded(void *arg, const struct pg_reply *reply)
+{
+    struct kb *k = arg;
+
+    if (reply->err) { /* the look of the next second tries again */
+        log_warn("not_loaded", "err=%s sqlstate=%s", err_str(reply->err), reply->sqlstate);
+        k->loading = false;
+        return;
+    }
+    bool first = k->index == NULL;
+    replace_index(k, reply);
+    struct pg_txn *t = pg_begin(k->pg);
+    kb_serve(t, k->generation);
+    pg_commit(&t, served, k);
+    if (first) {
+        actor_release(k->self);
+    }
+}
+
+static void
+replace_index(struct kb *k, const struct pg_reply *reply)
+{
+    int64_t began = clock_ms();
+    struct index *index = index_of_rows(ranker_text(k->ranker), reply->results[KB_LOAD_ROWS]);
+
+    index_free(&k->index);
+    k->index = index;
+    k->generation = kb_load_generation(reply);
+    log_info("indexed", "generation=%lld passages=%zu lines=%zu left_out=%zu trained=%d ms=%lld",
+             (long long)k->generation, index->n, index->n_lines, index->left_out,
+             index->grams.learned.weight != NULL, (long long)(clock_ms() - began));
+    if (index->left_out > 0) {
+        log_warn("knowledge_base_too_large", "left_out=%zu", index->left_out);
+    }
+}
+
+static void
+served(void *arg, const struct pg_reply *reply)
+{
+    struct kb *k = arg;
+
+    (void)reply; /* a failure shows at the next look */
+    k->loading = false;
+    if (k->again) {
+        load(k);
+    }
+}
+
+static void
+kb_fini(struct actor *self)
+{
+    struct kb *k = actor_context(self);
+
+    pg_close(&k->pg);
+    index_free(&k->index);
+    ranker_free(&k->ranker);
+    buf_fini(&k->answer);
+}

@@ -21,12 +21,12 @@ struct counts {
     size_t texts;
 };
 
-typedef void features_fn(struct text *t, struct keys *ret);
+typedef void features_fn(struct words *t, struct keys *ret);
 
 static void copy_rows(struct index *x, const struct passage *rows, size_t n);
 static void cut_lines(struct index *x, struct str **ret_line);
 static size_t cut_body(struct str rest, struct str *ret_line, size_t room);
-static void build_space(struct space *s, struct text *t, features_fn *features,
+static void build_space(struct space *s, struct words *t, features_fn *features,
                         const struct index *x, const struct str *line);
 static void count_text(struct counts *c, struct vocabulary *v, const struct keys *k);
 static int by_feature(const void *a, const void *b);
@@ -37,15 +37,15 @@ static void space_fini(struct space *s);
 static float idf_of(size_t texts, size_t with);
 
 struct index *
-index_new(struct text *t, const struct passage *rows, size_t n)
+index_new(struct words *t, const struct passage *rows, size_t n)
 {
     struct index *x = xcalloc(1, sizeof *x);
     struct str *line = NULL;
 
     copy_rows(x, rows, n);
     cut_lines(x, &line);
-    build_space(&x->stems, t, text_stems, x, line);
-    build_space(&x->grams, t, text_grams, x, line);
+    build_space(&x->stems, t, words_stems, x, line);
+    build_space(&x->grams, t, words_grams, x, line);
     x->idf_unknown_stem = idf_of(x->n, 0);
     x->idf_unknown_gram = idf_of(x->n, 0);
     free(line);
@@ -116,6 +116,18 @@ index_piece(struct str *rest, struct str *ret)
     rest->p += end;
     rest->n -= end;
     return true;
+}
+
+size_t
+index_line_at(const struct passage *p, uint32_t line)
+{
+    struct str rest = p->body, piece;
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < line && index_piece(&rest, &piece); i++) {
+        at = (size_t)(piece.p - p->body.p);
+    }
+    return at;
 }
 
 /* Takes the rows up to the limits, in one block of memory. */
@@ -193,12 +205,12 @@ cut_body(struct str rest, struct str *ret_line, size_t room)
 }
 
 static void
-build_space(struct space *s, struct text *t, features_fn *features, const struct index *x,
+build_space(struct space *s, struct words *t, features_fn *features, const struct index *x,
             const struct str *line)
 {
     struct counts whole = {0}, lines = {0};
     struct keys k = {0}, all = {0};
-    bool bm25 = features == text_stems;
+    bool bm25 = features == words_stems;
 
     whole.start = xcalloc(x->n + 1, sizeof *whole.start);
     whole.length = xcalloc(x->n + 1, sizeof *whole.length);
@@ -207,7 +219,7 @@ build_space(struct space *s, struct text *t, features_fn *features, const struct
     for (size_t i = 0; i < x->n; i++) {
         all.n = 0;
         for (uint32_t l = x->line_start[i]; l < x->line_start[i + 1]; l++) {
-            text_read(t, line[l]);
+            words_read(t, line[l]);
             features(t, &k);
             count_text(&lines, &s->vocabulary, &k);
             if (all.n + k.n > all.cap) {

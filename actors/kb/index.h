@@ -12,7 +12,7 @@
 #define ACTORS_KB_INDEX_H
 
 #include "actors/kb/learn.h"
-#include "actors/kb/text.h"
+#include "actors/kb/words.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -78,14 +78,17 @@ struct index {
 
 /* Builds an index of copies of `rows`.
  * Caller frees with index_free(). `t` lends its scratch memory. */
-struct index *index_new(struct text *t, const struct passage *rows, size_t n);
+struct index *index_new(struct words *t, const struct passage *rows, size_t n);
 /* Accepts NULL. */
 void index_free(struct index **x_p);
 
 /* The feature's number, or -1. */
 int64_t vocabulary_find(const struct vocabulary *v, uint64_t key);
 
-/* The next line or piece of `*rest`, which is cut; false at the end. (For tests.) */
+/* The next line or piece of `*rest`, which is cut; false at the end. */
 bool index_piece(struct str *rest, struct str *ret);
+
+/* Where in its body the line of that number begins (1 is the first; 0: the title) in bytes. */
+size_t index_line_at(const struct passage *p, uint32_t line);
 
 #endif

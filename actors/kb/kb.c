@@ -3,6 +3,9 @@
  *   agent --(CALL {query, limit?})--> kb --(RETURN {answerable, confidence, hits})--> agent
  *   fte kb import --(table knowledge_base, NOTIFY fte_kb)--> kb
  *
+ *   hit  {id, document, title, url or nil, score, text, at: byte of the text where the line that is
+ *        nearest to the question begins}
+ *
  * Holds nothing that is not in the table: after a crash the index is built again from it. A change
  * of the table makes a new index; searches go on in the old one until it stands.
  */
@@ -123,7 +126,7 @@ pack_hit(msgpack_packer *pk, const struct kb *k, const struct ranking *found, do
 {
     const struct passage *p = &k->index->passage[found->hit[i].passage];
 
-    msgpack_pack_map(pk, 6);
+    msgpack_pack_map(pk, 7);
     pack_key(pk, "id");
     pack_str(pk, p->id);
     pack_key(pk, "document");
@@ -136,6 +139,8 @@ pack_hit(msgpack_packer *pk, const struct kb *k, const struct ranking *found, do
     msgpack_pack_double(pk, answerable_score(found, confidence, i));
     pack_key(pk, "text");
     pack_str(pk, p->body);
+    pack_key(pk, "at");
+    msgpack_pack_uint64(pk, index_line_at(p, found->hit[i].line));
 }
 
 /* Several changes that come while one is loaded are loaded together. */
@@ -214,7 +219,7 @@ static void
 replace_index(struct kb *k, const struct pg_reply *reply)
 {
     int64_t began = clock_ms();
-    struct index *index = index_of_rows(ranker_text(k->ranker), reply->results[KB_LOAD_ROWS]);
+    struct index *index = index_of_rows(ranker_words(k->ranker), reply->results[KB_LOAD_ROWS]);
 
     index_free(&k->index);
     k->index = index;

@@ -21,7 +21,7 @@ struct terms {
 };
 
 struct ranker {
-    struct text *text;
+    struct words *text;
     struct keys keys;
     struct terms stems, grams;
     float *part, *bm25, *cosine, *logit, *score; /* by passage; one block, owned */
@@ -44,8 +44,9 @@ static void learned_scores(const struct space *s, const struct terms *t, size_t 
 static size_t pick(struct ranker *r, const struct index *x, size_t limit, struct ranked *ret);
 static void weigh(struct ranker *r, const struct index *x, const struct ranking *found,
                   struct evidence *ret);
-static void weigh_lines(struct ranker *r, const struct index *x, uint32_t passage,
-                        struct evidence *ret);
+static void compare_lines(struct ranker *r, const struct index *x, struct ranking *found);
+static uint32_t best_lines(const struct ranker *r, const struct index *x, uint32_t passage,
+                           float ret_best[NEXT_TO_EACH_OTHER]);
 static void weigh_shares(struct ranker *r, const struct index *x, uint32_t passage,
                          struct evidence *ret);
 
@@ -68,7 +69,7 @@ ranker_new(void)
 {
     struct ranker *r = xcalloc(1, sizeof *r);
 
-    r->text = text_new("english");
+    r->text = words_new("english");
     return r;
 }
 
@@ -78,7 +79,7 @@ ranker_free(struct ranker **r_p)
     struct ranker *r = *r_p;
 
     if (r) {
-        text_free(&r->text);
+        words_free(&r->text);
         keys_fini(&r->keys);
         free(r->stems.p);
         free(r->grams.p);
@@ -89,8 +90,8 @@ ranker_free(struct ranker **r_p)
     }
 }
 
-struct text *
-ranker_text(struct ranker *r)
+struct words *
+ranker_words(struct ranker *r)
 {
     return r->text;
 }
@@ -108,10 +109,10 @@ rank(struct ranker *r, const struct index *x, struct str query, size_t limit, st
         query.n = RANK_MAX_QUERY;
     }
     make_room(r, x);
-    text_read(r->text, query);
-    text_stems(r->text, &r->keys);
+    words_read(r->text, query);
+    words_stems(r->text, &r->keys);
     read_terms(&r->stems, &x->stems, &r->keys, x->idf_unknown_stem);
-    text_grams(r->text, &r->keys);
+    words_grams(r->text, &r->keys);
     read_terms(&r->grams, &x->grams, &r->keys, x->idf_unknown_gram);
 
     memset(r->score, 0, x->n * sizeof *r->score);
@@ -127,6 +128,7 @@ rank(struct ranker *r, const struct index *x, struct str query, size_t limit, st
     ret->n = pick(r, x, limit < RANK_MAX_HITS ? limit : RANK_MAX_HITS, ret->hit);
     if (ret->n > 0) {
         weigh(r, x, ret, &ret->evidence);
+        compare_lines(r, x, ret);
     }
 }
 
@@ -314,10 +316,9 @@ weigh(struct ranker *r, const struct index *x, const struct ranking *found, stru
         .margin = (1 - (found->n > 1 ? expf(found->hit[1].score - top) : 0)) / sum,
         .spread = x->n > 1 ? entropy / logf((float)x->n) : 0,
         .logit = r->logit[best],
-        .words = logf(1 + (float)text_words(r->text)),
+        .words = logf(1 + (float)words_count(r->text)),
     };
     weigh_shares(r, x, best, ret);
-    weigh_lines(r, x, best, ret);
 }
 
 /* How much of the question the passage, and the knowledge base, knows. */
@@ -349,11 +350,12 @@ weigh_shares(struct ranker *r, const struct index *x, uint32_t passage, struct e
     ret->bm25_share = all > 0 ? r->bm25[passage] / (all * 2.2f) : 0;
 }
 
+/* The question against each line of the hits, as cosines of n-grams. */
 static void
-weigh_lines(struct ranker *r, const struct index *x, uint32_t passage, struct evidence *ret)
+compare_lines(struct ranker *r, const struct index *x, struct ranking *found)
 {
     const struct lines *l = &x->grams.lines;
-    float best[NEXT_TO_EACH_OTHER] = {0}, square = 0, idf_unknown = logf(1 + (float)l->n) + 1;
+    float square = 0, idf_unknown = logf(1 + (float)l->n) + 1;
 
     for (size_t i = 0; i < r->grams.n; i++) {
         uint32_t f = r->grams.p[i].feature;
@@ -362,24 +364,50 @@ weigh_lines(struct ranker *r, const struct index *x, uint32_t passage, struct ev
         square += w * w;
     }
     square += r->grams.unknown / x->idf_unknown_gram * idf_unknown * idf_unknown;
-    for (uint32_t line = x->line_start[passage]; line < x->line_start[passage + 1]; line++) {
-        float dot = 0;
+    float length = square > 0 ? sqrtf(square) : 1;
+    for (size_t h = 0; h < found->n; h++) {
+        float best[NEXT_TO_EACH_OTHER];
 
-        for (uint32_t k = l->start[line]; k < l->start[line + 1]; k++) {
-            dot += l->weight[k] * r->line_weight[l->feature[k]];
-        }
-        for (size_t b = 0; b < NEXT_TO_EACH_OTHER; b++) { /* keeps the best three in order */
-            if (dot > best[b]) {
-                float swap = best[b];
-                best[b] = dot;
-                dot = swap;
-            }
+        found->hit[h].line = best_lines(r, x, found->hit[h].passage, best);
+        if (h == 0) {
+            found->evidence.best_line = best[0] / length;
+            found->evidence.best_lines =
+                (best[0] + best[1] + best[2]) / (NEXT_TO_EACH_OTHER * length);
         }
     }
     for (size_t i = 0; i < r->grams.n; i++) {
         r->line_weight[r->grams.p[i].feature] = 0;
     }
-    float length = square > 0 ? sqrtf(square) : 1;
-    ret->best_line = best[0] / length;
-    ret->best_lines = (best[0] + best[1] + best[2]) / (NEXT_TO_EACH_OTHER * length);
+}
+
+/* The three largest products with the question's vector, in order; and which line of the body has
+ * the largest (the title counts for the evidence alone). */
+static uint32_t
+best_lines(const struct ranker *r, const struct index *x, uint32_t passage,
+           float ret_best[NEXT_TO_EACH_OTHER])
+{
+    const struct lines *l = &x->grams.lines;
+    uint32_t first = x->line_start[passage], at = 0;
+    float top = 0;
+
+    memset(ret_best, 0, NEXT_TO_EACH_OTHER * sizeof *ret_best);
+    for (uint32_t line = first; line < x->line_start[passage + 1]; line++) {
+        float dot = 0;
+
+        for (uint32_t k = l->start[line]; k < l->start[line + 1]; k++) {
+            dot += l->weight[k] * r->line_weight[l->feature[k]];
+        }
+        if (line > first && dot > top) {
+            top = dot;
+            at = line - first;
+        }
+        for (size_t b = 0; b < NEXT_TO_EACH_OTHER; b++) {
+            if (dot > ret_best[b]) {
+                float swap = ret_best[b];
+                ret_best[b] = dot;
+                dot = swap;
+            }
+        }
+    }
+    return at;
 }

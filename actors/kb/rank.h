@@ -31,6 +31,7 @@ struct evidence {
 struct ranked {
     uint32_t passage; /* number in the index */
     float score;      /* any sign: to compare within one question only */
+    uint32_t line; /* of the passage, that is nearest: 0 its title, then the pieces of its body */
 };
 
 struct ranking {
@@ -44,7 +45,7 @@ struct ranker; /* scratch memory for searches by one thread */
 struct ranker *ranker_new(void);
 void ranker_free(struct ranker **r_p);
 /* The text module of the ranker, for index_new(). */
-struct text *ranker_text(struct ranker *r);
+struct words *ranker_words(struct ranker *r);
 
 /* Ranks all passages of `x` for `query`; at most `limit` (<= RANK_MAX_HITS) are returned. */
 void rank(struct ranker *r, const struct index *x, struct str query, size_t limit,

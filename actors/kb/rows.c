@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 struct index *
-index_of_rows(struct text *t, const PGresult *r)
+index_of_rows(struct words *t, const PGresult *r)
 {
     size_t n = (size_t)PQntuples(r);
     struct passage *rows = xcalloc(n + 1, sizeof *rows);

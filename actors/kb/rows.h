@@ -6,6 +6,6 @@
 #include "db/kb.h"
 
 /* Builds an index of the rows of kb_load() or kb_rows(). Caller frees with index_free(). */
-struct index *index_of_rows(struct text *t, const PGresult *r);
+struct index *index_of_rows(struct words *t, const PGresult *r);
 
 #endif

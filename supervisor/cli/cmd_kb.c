@@ -456,5 +456,5 @@ read_index(void *ret, const struct pg_reply *reply)
 {
     struct load *l = ret;
 
-    l->index = index_of_rows(ranker_text(l->ranker), reply->results[0]);
+    l->index = index_of_rows(ranker_words(l->ranker), reply->results[0]);
 }

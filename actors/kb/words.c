@@ -1,4 +1,4 @@
-#include "actors/kb/text.h"
+#include "actors/kb/words.h"
 
 #include <libstemmer.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ struct word {
     uint32_t at, n; /* in text.bytes */
 };
 
-struct text {
+struct words {
     struct sb_stemmer *stemmer; /* owned */
     struct buf folded;          /* the whole text, folded */
     struct buf bytes;           /* the words, one behind the other */
@@ -56,31 +56,31 @@ static const struct {
     {"config", "configuration"},
 };
 
-static void fold(struct text *t, struct str s);
-static void fold_unicode(struct text *t, struct str s);
-static void split(struct text *t);
-static void add_word(struct text *t, size_t at);
+static void fold(struct words *t, struct str s);
+static void fold_unicode(struct words *t, struct str s);
+static void split(struct words *t);
+static void add_word(struct words *t, size_t at);
 static void add_key(struct keys *k, uint64_t key);
 static uint64_t hash(const char *p, size_t n, uint64_t seed);
 static bool stands_alone(ucs4_t c);
 
-struct text *
-text_new(const char *language)
+struct words *
+words_new(const char *language)
 {
     struct sb_stemmer *stemmer = sb_stemmer_new(language, "UTF_8");
 
     if (!stemmer) {
         return NULL;
     }
-    struct text *t = xcalloc(1, sizeof *t);
+    struct words *t = xcalloc(1, sizeof *t);
     t->stemmer = stemmer;
     return t;
 }
 
 void
-text_free(struct text **t_p)
+words_free(struct words **t_p)
 {
-    struct text *t = *t_p;
+    struct words *t = *t_p;
 
     if (t) {
         sb_stemmer_delete(t->stemmer);
@@ -93,7 +93,7 @@ text_free(struct text **t_p)
 }
 
 void
-text_read(struct text *t, struct str s)
+words_read(struct words *t, struct str s)
 {
     buf_clear(&t->folded);
     buf_clear(&t->bytes);
@@ -103,43 +103,43 @@ text_read(struct text *t, struct str s)
 }
 
 size_t
-text_words(const struct text *t)
+words_count(const struct words *t)
 {
     return t->n;
 }
 
 struct str
-text_word(const struct text *t, size_t i)
+words_at(const struct words *t, size_t i)
 {
     return (struct str){.p = t->bytes.p + t->word[i].at, .n = t->word[i].n};
 }
 
 uint64_t
-text_stem(struct text *t, size_t i)
+words_stem(struct words *t, size_t i)
 {
-    struct str w = text_word(t, i);
+    struct str w = words_at(t, i);
     const sb_symbol *p = sb_stemmer_stem(t->stemmer, (const sb_symbol *)w.p, (int)w.n);
 
     return p ? hash((const char *)p, (size_t)sb_stemmer_length(t->stemmer), 1) : hash(w.p, w.n, 1);
 }
 
 void
-text_stems(struct text *t, struct keys *ret)
+words_stems(struct words *t, struct keys *ret)
 {
     ret->n = 0;
     for (size_t i = 0; i < t->n; i++) {
-        add_key(ret, text_stem(t, i));
+        add_key(ret, words_stem(t, i));
     }
 }
 
 void
-text_grams(struct text *t, struct keys *ret)
+words_grams(struct words *t, struct keys *ret)
 {
     ret->n = 0;
     for (size_t i = 0; i < t->n; i++) {
-        char padded[TEXT_MAX_WORD + 2];
-        uint8_t at[TEXT_MAX_WORD + 3]; /* where each character begins */
-        struct str w = text_word(t, i);
+        char padded[WORDS_MAX_WORD + 2];
+        uint8_t at[WORDS_MAX_WORD + 3]; /* where each character begins */
+        struct str w = words_at(t, i);
         size_t chars = 0;
 
         padded[0] = ' ';
@@ -151,7 +151,7 @@ text_grams(struct text *t, struct keys *ret)
             }
         }
         at[chars] = (uint8_t)(w.n + 2);
-        for (size_t n = TEXT_GRAM_MIN; n <= TEXT_GRAM_MAX; n++) {
+        for (size_t n = WORDS_GRAM_MIN; n <= WORDS_GRAM_MAX; n++) {
             for (size_t c = 0; c + n <= chars; c++) {
                 add_key(ret, hash(padded + at[c], (size_t)(at[c + n] - at[c]), 2));
             }
@@ -168,7 +168,7 @@ keys_fini(struct keys *k)
 
 /* Lower case, accents and compatibility forms away. ASCII, the common case, needs no library. */
 static void
-fold(struct text *t, struct str s)
+fold(struct words *t, struct str s)
 {
     char *out = buf_reserve(&t->folded, s.n + 1);
 
@@ -185,7 +185,7 @@ fold(struct text *t, struct str s)
 }
 
 static void
-fold_unicode(struct text *t, struct str s)
+fold_unicode(struct words *t, struct str s)
 {
     uint8_t *clean = xmalloc(s.n + 1);
     size_t n = 0, rest = 0;
@@ -219,13 +219,13 @@ fold_unicode(struct text *t, struct str s)
 }
 
 static void
-split(struct text *t)
+split(struct words *t)
 {
     const uint8_t *p = (const uint8_t *)t->folded.p;
     size_t n = t->folded.n, at = 0;
 
     buf_reserve(&t->bytes, n + 1);
-    for (size_t i = 0; i < n && t->n < TEXT_MAX_WORDS;) {
+    for (size_t i = 0; i < n && t->n < WORDS_MAX;) {
         ucs4_t c = p[i];
         int step = 1;
         bool letter, alone = false, apostrophe = c == '\'' || c == '`';
@@ -260,14 +260,14 @@ split(struct text *t)
 
 /* What stands in t->bytes from `at` on is a word. */
 static void
-add_word(struct text *t, size_t at)
+add_word(struct words *t, size_t at)
 {
     size_t n = t->bytes.n - at;
 
-    if (n == 0 || t->n == TEXT_MAX_WORDS) {
+    if (n == 0 || t->n == WORDS_MAX) {
         return;
     }
-    while (n > TEXT_MAX_WORD || (n == TEXT_MAX_WORD && (t->bytes.p[at + n - 1] & 0x80))) {
+    while (n > WORDS_MAX_WORD || (n == WORDS_MAX_WORD && (t->bytes.p[at + n - 1] & 0x80))) {
         n--;
     }
     struct str w = {.p = t->bytes.p + at, .n = n};

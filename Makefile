@@ -99,6 +99,10 @@ lint: ## layout, warnings as errors with a second compiler, cppcheck
 format: ## lays the code out
 	@clang-format -i $(CODE)
 
+$(BUILD)/bin/load: $(BUILD)/test/bench/load.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcurl
+
 # Each target alone with the codecs that it drives; the corpus grows under build/, the seeds are in the tree.
 FUZZ_SECONDS ?= 60
 FUZZBIN := $(FUZZSRC:test/fuzz/%.c=build/fuzz/%)

@@ -144,19 +144,20 @@ init(struct supervisor *s)
 static void
 run(struct supervisor *s)
 {
-    int64_t before = clock_ms();
+    /* Looked at once a turn, right after the sleep: whenever we may have been stopped, everything
+     * in a turn goes by a time at which the children's ticks had been read. */
+    int64_t now = clock_ms(), before;
 
     do {
-        int64_t now;
-        tree_step(&s->tree, clock_ms());
+        tree_step(&s->tree, now);
         tell_ready(s);
         relay_flush(&s->relay);
         wait_for_events(s);
+        before = now;
         now = clock_ms();
         if (now - before > NAP_MS) {
             tree_excuse(&s->tree, now - before);
         }
-        before = now;
         serve_signals(s, now);
         serve_children(s, now);
         reap(s, now);

@@ -11,6 +11,7 @@
  */
 #include "actors/edge/edge.h"
 
+#include "db/actor_pg.h"
 #include "proto/err.h"
 
 #include <stdlib.h>
@@ -38,12 +39,7 @@ static void on_tick(void *arg);
 static void on_hurry(void *arg);
 
 static const struct option edge_options[] = {
-    {.name = "DATABASE_URL",
-     .type = OPTION_TEXT,
-     .min = 1,
-     .max = 2000,
-     .secret = true,
-     .help = "The PostgreSQL database, as a libpq URI or connection string."},
+    DATABASE_OPTION,
     {.name = "FTE_LOG_BACKEND",
      .type = OPTION_CHOICE,
      .value_default = "postgres",

@@ -1,0 +1,454 @@
+"""The edge against a real router and a real PostgreSQL, with a stage of ours in place of `identity`: what it takes in,
+what it hands out and when, and what it holds on to when something dies."""
+import collections, os, pathlib, shutil, signal, subprocess, tempfile, time, uuid
+import msgpack, pytest, zmq
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("FTE_BIN", ROOT / "build" / "bin"))
+READY, CREDIT, WORK, DONE, RETRY, FAIL, CALL, RETURN, BUSY, LOST = range(1, 11)
+INCOMING = "fte.tickets.incoming"
+Work = collections.namedtuple("Work", "head body")
+
+
+@pytest.fixture(scope="module")
+def state():
+    path = tempfile.mkdtemp(prefix="fte-edge.")
+    url = subprocess.run([ROOT / "db/cluster.sh", "start", path], check=True, capture_output=True, text=True).stdout.strip()
+    environment = dict(os.environ, FTE_STATE_DIR=path, DATABASE_URL=url, FTE_LOG_LEVEL="warn")
+    subprocess.run([BIN / "fte", "migrate"], check=True, env=environment, stdout=subprocess.DEVNULL)
+    os.makedirs(path + "/run", mode=0o700, exist_ok=True)
+    yield environment
+    subprocess.run([ROOT / "db/cluster.sh", "stop", path], check=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class Peer:
+    """A DEALER on the router: with a service it is a worker, without it asks."""
+
+    def __init__(self, state, service="", slots=1000):
+        self.service, self.slots, self.inbox = service, slots, []
+        self.socket = zmq.Context.instance().socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.ROUTING_ID, b"\x80" + os.urandom(15))
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self.socket.connect("ipc://%s/run/router.sock" % state["FTE_STATE_DIR"])
+        self.known = False
+        until(lambda: self.receive(0.05) or self.known)
+
+    def send(self, type_, body=b"", head=None, **fields):
+        fields = {"version": 1, "type": type_, "service": self.service, "id": b"", "attempt": 0, "generation": 0, "route": b"",
+                  "count": 0, "pid": 0, **(head or {}), **fields, "type": type_}
+        self.socket.send_multipart([msgpack.packb(list(fields.values())), body])
+
+    def receive(self, seconds):
+        """The next message that isn't part of being connected, or None."""
+        end = time.monotonic() + seconds
+        while True:
+            zmq.select([self.socket, self.monitor], [], [], max(0, end - time.monotonic()))
+            if self.monitor.poll(0):
+                self.monitor.recv_multipart(), self.socket.send(b"")
+            while self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+                frames = self.socket.recv_multipart()
+                head = dict(zip(("version", "type", "service", "id", "attempt", "generation", "route", "count", "pid"),
+                                msgpack.unpackb(frames[0])))
+                if head["type"] == READY and not head["service"]:
+                    self.send(READY, count=self.slots, pid=os.getpid())
+                    self.known = True
+                elif head["type"] in (WORK, RETURN, FAIL, BUSY, LOST):
+                    return Work(head, msgpack.unpackb(frames[1], strict_map_key=False) if frames[1] else None)
+            if time.monotonic() >= end:
+                return None
+
+    def work(self, seconds=5):
+        got = self.receive(seconds)
+        assert got is None or got.head["type"] == WORK
+        return got
+
+    def settle(self, work, type_, body=None):
+        self.send(type_, msgpack.packb(body) if body else b"", head=work.head, service=self.service)
+        self.send(CREDIT, count=1)
+
+    def done(self, work):
+        self.settle(work, DONE)
+
+    def fail(self, work, type_, code):
+        self.settle(work, type_, {"code": code, "why": "as the test says"})
+
+    def call(self, body, seconds=5):
+        self.send(CALL, msgpack.packb(body), service="edge", id=uuid.uuid4().bytes)
+        return self.receive(seconds)
+
+    def close(self):
+        self.monitor.close(), self.socket.disable_monitor(), self.socket.close()
+
+
+class System:
+    def __init__(self, state):
+        self.state, self.processes, self.peers = dict(state), {}, []
+        self.sql("delete from log_records; delete from dead_letters;"
+                 "update log_partitions set position = 0, owner = null, lease_until = null; delete from log_members")
+        self.start("router")
+
+    def start(self, name, program=None, **settings):
+        self.processes[name] = subprocess.Popen([BIN / ("fte-" + (program or name))], env={**self.state, **settings})
+        return self.processes[name]
+
+    def kill(self, name, how=signal.SIGKILL):
+        process = self.processes.pop(name)
+        process.send_signal(how)
+        return process.wait(20)
+
+    def peer(self, *arguments, **settings):
+        self.peers.append(Peer(self.state, *arguments, **settings))
+        return self.peers[-1]
+
+    def sql(self, statement):
+        got = subprocess.run(["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", self.state["DATABASE_URL"], "-c", statement],
+                             check=True, capture_output=True, text=True).stdout
+        return [line.split("|") for line in got.splitlines()]
+
+    def fte(self, *arguments):
+        return subprocess.run([BIN / "fte", *arguments], env=self.state, capture_output=True, text=True)
+
+    def stop(self):
+        for peer in self.peers:
+            peer.close()
+        for name in list(self.processes)[::-1]:
+            self.kill(name)
+
+
+@pytest.fixture
+def system(state):
+    system = System(state)
+    yield system
+    system.stop()
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "nothing within %d s" % seconds
+        time.sleep(0.02)
+    return value
+
+
+def record(text="hello", key="webform:0000000000000001", link=None, id=None, topic=INCOMING):
+    id = id or uuid.uuid4().bytes
+    body = {"channel": "webform", "link": link or uuid.uuid4().bytes, "customer": {"email": "ann@example.com"},
+            "messages": [{"id": id, "text": text, "at": 1}]}
+    return {"topic": topic, "id": id, "key": key, "body": msgpack.packb(body)}
+
+
+def append(peer, *records):
+    """Until it is accepted: at the start nobody may serve `edge` yet."""
+    def once():
+        answer = peer.call({"verb": "append", "records": list(records)})
+        return answer if answer and answer.head["type"] == RETURN else None
+    return until(once).body["results"]
+
+
+def texts(work):
+    return [message["text"] for message in work.body["body"]["incoming"]["messages"]]
+
+
+def test_an_append_is_answered_after_its_commit_and_dispatched_once(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    one, raw = record("one"), dict(record(), topic="fte.channels.webform.inbound")
+    results = append(client, raw, one)
+    assert [(r["duplicate"], r["same"]) for r in results] == [(False, True), (False, True)]
+    assert system.sql("select count(*) from log_records") == [["2"]]
+    work = stage.work()
+    assert (work.head["id"], work.head["attempt"], work.head["generation"]) == (one["id"], 1, 1)
+    assert work.body["key"] == one["key"] and work.body["kind"] == "message" and texts(work) == ["one"]
+    assert work.body["source"]["offset"] == results[1]["offset"] and work.body["errors"] is None
+    stage.done(work)
+    until(lambda: system.sql("select count(*) from log_partitions where position = %d" % results[1]["offset"]) == [["1"]])
+    assert stage.work(0.3) is None
+
+
+def test_a_repeat_is_told_and_not_dispatched_again(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    one = record("one")
+    first = append(client, one)[0]
+    stage.done(stage.work())
+    assert append(client, one)[0] == {"offset": first["offset"], "duplicate": True, "same": True}
+    other = dict(one, body=record("two", id=one["id"])["body"])
+    assert append(client, other, record("three", key="k3"))[0] == {"offset": first["offset"], "duplicate": True, "same": False}
+    assert texts(stage.work()) == ["three"]
+    assert append(client, dict(other, digest=b"x"))[0]["same"] is False
+
+
+def test_what_cannot_be_read_is_refused_at_the_door(system):
+    system.start("edge")
+    client = system.peer()
+    good = record()
+    append(client, good)
+    for field, value in (("topic", "fte.nonsense"), ("id", b"short"), ("key", ""), ("key", "k" * 257), ("body", b"\xc1"),
+                         ("body", msgpack.packb({"link": good["id"]})), ("body", b"x" * 210000), ("trace", 7 * "t" * 99)):
+        answer = client.call({"verb": "append", "records": [dict(good, **{field: value})]})
+        assert answer.head["type"] == FAIL and answer.body == {"code": "invalid", "why": field}
+    assert client.call({"verb": "append", "records": []}).body["code"] == "invalid"
+    assert client.call({"verb": "sing"}).body == {"code": "invalid", "why": "verb"}
+
+
+def test_one_unit_of_a_key_at_a_time_and_a_burst_goes_together(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    link = uuid.uuid4().bytes
+    append(client, record("1", link=link))
+    first = stage.work()
+    burst = [record(str(i), link=link) for i in (2, 3, 4)]
+    for one in burst:
+        append(client, one)
+    append(client, record("5"))  # over another link
+    append(client, record("other", key="webform:0000000000000002"))
+    assert texts(stage.work()) == ["other"]
+    assert stage.work(0.2) is None
+    stage.done(first)
+    second = stage.work()
+    assert texts(second) == ["2", "3", "4"] and second.head["id"] == burst[0]["id"]
+    assert stage.work(0.2) is None
+    stage.done(second)
+    assert texts(stage.work()) == ["5"]
+
+
+def test_a_composition_survives_the_death_of_the_edge(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    link = uuid.uuid4().bytes
+    append(client, record("1", link=link))
+    first = stage.work()
+    append(client, record("2", link=link)), append(client, record("3", link=link))
+    stage.done(first)
+    second = stage.work()
+    assert texts(second) == ["2", "3"]
+    append(client, record("4", link=link))
+    system.kill("edge")
+    system.start("edge")
+    seen = []
+    while "4" not in sum(seen, []):
+        work = stage.work()
+        seen.append(texts(work))
+        stage.done(work)
+    assert seen[-2:] == [["2", "3"], ["4"]] and seen[:-2] in ([], [["1"]])
+
+
+def test_what_was_sent_alone_is_not_composed_after_a_restart(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    link = uuid.uuid4().bytes
+    append(client, record("1", link=link))
+    first = stage.work()
+    append(client, record("2", link=link))
+    stage.done(first)
+    assert texts(stage.work()) == ["2"]
+    append(client, record("3", link=link))
+    system.kill("edge")
+    system.start("edge")
+    seen = []
+    while "3" not in sum(seen, []):
+        work = stage.work()
+        seen.append(texts(work))
+        stage.done(work)
+    assert seen[-2:] == [["2"], ["3"]]
+
+
+def test_everything_unsettled_comes_again_after_kill_9_of_the_edge(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    records = [record(str(i), key="k%d" % i) for i in range(200)]
+    for at in range(0, 200, 50):
+        append(client, *records[at:at + 50])
+    done = set()
+    for _ in range(200):
+        work = stage.work()
+        if int(texts(work)[0]) % 3:
+            stage.done(work)
+            done.add(texts(work)[0])
+    system.kill("edge")
+    began = time.monotonic()
+    system.start("edge")
+    while len(done) < 200:
+        work = stage.work()
+        stage.done(work)
+        done.add(texts(work)[0])
+        if began:
+            assert time.monotonic() - began < 1
+            began = None
+    until(lambda: system.sql("select count(*) from log_records r join log_partitions p using (topic, partition)"
+                             " where r.record_offset > p.position") == [["0"]])
+
+
+def test_a_new_router_gets_everything_again_at_once(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, *[record(str(i), key="k%d" % i) for i in range(20)])
+    assert len([stage.work() for _ in range(20)]) == 20
+    system.kill("router")
+    system.start("router")
+    works = [stage.work() for _ in range(20)]
+    assert {texts(w)[0] for w in works} == {str(i) for i in range(20)}
+    assert all(w.head["attempt"] == 1 for w in works)
+
+
+def test_waiting_is_not_counted_and_failing_is(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("one"))
+    for _ in range(6):
+        work = stage.work()
+        assert work.head["attempt"] == 1
+        stage.fail(work, RETRY, "unavailable")
+    work = stage.work()
+    stage.fail(work, RETRY, "internal")
+    again = stage.work(0.5)
+    assert again.head["attempt"] == 2 and again.body["errors"] == ["identity: internal: as the test says"]
+    stage.settle(work, RETRY, {"code": "internal", "why": "late"})  # of an old delivery
+    assert stage.work(0.3) is None
+    stage.done(work)  # of an old delivery, and it counts
+    assert stage.work(1.5) is None
+
+
+def test_no_outcome_before_the_deadline_is_a_failure(system):
+    system.start("edge", FTE_EDGE_DEADLINE="1s")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("one"))
+    assert stage.work().head["attempt"] == 1
+    work = stage.work(3)
+    assert work.head["attempt"] == 2 and work.body["errors"] == ["edge: timeout: no outcome in time"]
+    stage.done(work)
+
+
+def test_a_dead_letter_is_replayed_once(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    link = uuid.uuid4().bytes
+    append(client, record("1", link=link))
+    first = stage.work()
+    burst = [record("2", link=link), record("3", link=link)]
+    append(client, burst[0]), append(client, burst[1])
+    stage.done(first)
+    work = stage.work()
+    stage.fail(work, FAIL, "malformed")
+    until(lambda: system.sql("select state from dead_letters") == [["dead"]])
+    assert system.sql("select error, service, attempts, cardinality(message_ids), deaths from dead_letters") == [
+        ["malformed", "identity", "1", "2", "1"]]
+    assert system.sql("select count(*) from log_records where topic = 'fte.dlq'") == [["1"]]
+    unit = str(uuid.UUID(bytes=burst[0]["id"]))
+    assert unit in system.fte("dlq", "list").stdout
+    assert system.fte("dlq", "replay", unit).returncode == 0
+    again = stage.work()
+    assert again.head["id"] == burst[0]["id"] and texts(again) == ["2", "3"]
+    stage.done(again)
+    assert system.fte("dlq", "replay", unit).returncode == 1
+    assert stage.work(1.2) is None
+    assert system.sql("select state from dead_letters") == [["replayed"]]
+
+
+def test_the_fifth_failure_is_the_last(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("bad")), append(client, record("next"))
+    began = time.monotonic()
+    for attempt in range(1, 6):
+        work = stage.work(10)
+        assert (texts(work), work.head["attempt"]) == (["bad"], attempt)
+        stage.fail(work, RETRY, "internal")
+    assert 6.5 < time.monotonic() - began < 10  # 0, 1, 2, 4 s
+    assert texts(stage.work()) == ["next"]
+    assert system.sql("select error, attempts from dead_letters") == [["internal", "5"]]
+
+
+def test_busy_waits_until_somebody_serves(system):
+    system.start("edge")
+    client = system.peer()
+    append(client, *[record(str(i), key="k%d" % i) for i in range(50)])
+    time.sleep(1.2)
+    stage = system.peer("identity")
+    began = time.monotonic()
+    works = [stage.work() for _ in range(50)]
+    assert time.monotonic() - began < 1 and all(w.head["attempt"] == 1 for w in works)
+
+
+def test_two_edges_share_the_partitions_and_each_record_goes_to_one(system):
+    system.start("edge 1", "edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record())
+    stage.done(stage.work())
+    system.start("edge 2", "edge")
+    until(lambda: sorted(system.sql("select count(*) from log_partitions where lease_until > now() group by owner")) == [["6"], ["6"]])
+    append(client, *[record(str(i), key="k%d" % i) for i in range(60)])
+    seen = []
+    for _ in range(60):
+        work = stage.work()
+        seen.append(texts(work)[0])
+        stage.done(work)
+    assert sorted(seen) == sorted(str(i) for i in range(60)) and stage.work(0.7) is None
+    system.kill("edge 1")
+    began = time.monotonic()
+    until(lambda: system.sql("select count(*) from log_partitions p join log_members m using (owner) where m.lease_until > now()"
+                             " and p.fence > 1 group by owner having count(*) = 12"))
+    assert time.monotonic() - began < 3  # not the ten seconds of the lease: the dead are known
+    append(client, *[record(str(i), key="x%d" % i) for i in range(20)])
+    assert len([stage.done(stage.work()) for _ in range(20)]) == 20
+
+
+def test_a_hanging_edge_loses_its_partitions_and_moves_nothing_after(system):
+    edge = system.start("edge 1", "edge", FTE_EDGE_LEASE="3s")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("one"))
+    held = stage.work()
+    edge.send_signal(signal.SIGSTOP)
+    system.start("edge 2", "edge", FTE_EDGE_LEASE="3s")
+    again = stage.work(8)
+    assert again.head["id"] == held.head["id"]
+    edge.send_signal(signal.SIGCONT)
+    stage.done(held)
+    assert stage.work(1.5) is None
+    assert system.sql("select count(*) from log_partitions where position > 0") == [["0"]]
+    stage.done(again)
+    until(lambda: system.sql("select count(*) from log_partitions where position > 0") == [["1"]])
+
+
+def test_without_the_database_an_append_fails_within_two_seconds_and_nothing_is_half_done(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record())
+    stage.done(stage.work())
+    subprocess.run([ROOT / "db/cluster.sh", "stop", system.state["FTE_STATE_DIR"]], check=True)
+    began, one = time.monotonic(), record("one")
+    answer = client.call({"verb": "append", "records": [one]})
+    assert answer.head["type"] == FAIL and answer.body["code"] == "unavailable" and time.monotonic() - began < 2.5
+    subprocess.run([ROOT / "db/cluster.sh", "start", system.state["FTE_STATE_DIR"]], check=True, stdout=subprocess.DEVNULL)
+    append(client, one)
+    assert "one" in [text for _ in range(2) if (w := stage.work(3)) and stage.done(w) is None for text in texts(w)]
+
+
+def test_drain_leaves_at_once_and_gives_its_partitions_back(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("one"))
+    held = stage.work()
+    process = system.processes["edge"]
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    stage.done(held)
+    assert process.wait(3) == 0
+    assert system.sql("select count(*) from log_partitions where owner is not null") == [["0"]]
+    assert system.sql("select count(*) from log_partitions where position > 0") == [["1"]]
+
+
+def test_settled_records_are_deleted_when_they_are_old(system):
+    system.start("edge", FTE_LOG_RETENTION="1m")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("kept", key="k1"))
+    stage.work()  # never settled: stays whatever its age
+    append(client, *[record(str(i), key="k2") for i in range(30)])
+    system.sql("update log_records set received_at = now() - interval '1 hour'")
+    for _ in range(30):
+        work = stage.work()
+        stage.done(work)
+    until(lambda: system.sql("select count(*) from log_records") == [["1"]], 20)

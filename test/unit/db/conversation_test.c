@@ -387,7 +387,7 @@ Test(conversation, is_one_when_two_workers_store_the_same_units_at_once)
             a[i] = request(database_customer());
             /* The zombie's batch: the same units in another order, with references of its own. */
             b[BATCH - 1 - i] = a[i];
-            ticket_ref(no_key, (uint32_t)(0x30000000 + run * BATCH + i), b[BATCH - 1 - i].ref);
+            memcpy(b[BATCH - 1 - i].ref, request(a[i].customer).ref, TICKET_REF_SIZE);
         }
         send_round(&one, a, BATCH, &race);
         send_round(&two, b, BATCH, &race);

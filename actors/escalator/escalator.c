@@ -149,14 +149,14 @@ learned(struct actor *self, const struct pg_reply *reply, struct unit *const *un
 
     for (size_t i = 0; i < n; i++) {
         struct handoff *handoff = units[i]->data;
-        struct history_message messages[HISTORY_MESSAGES];
-        size_t messages_n = 0, question = i;
+        struct history_row messages[HISTORY_MESSAGES];
+        size_t messages_n = 0;
         struct escalation_customer customer;
         bool known = find_customer(reply->results[0], handoff->row.customer, &customer);
 
         for (; row < PQntuples(history) && messages_n < HISTORY_MESSAGES; row++) {
-            history_get(history, row, &question, &messages[messages_n]);
-            if (question != i) {
+            history_get(history, row, &messages[messages_n]);
+            if (messages[messages_n].question != (int)i) {
                 break;
             }
             messages_n++;

@@ -137,20 +137,18 @@ write_messages(struct buf *out, const msgpack_object *messages)
 }
 
 static void
-write_history(struct buf *out, const struct history_message *history, size_t n)
+write_history(struct buf *out, const struct history_row *history, size_t n)
 {
     json_key(out, "history");
     buf_add_byte(out, '[');
     for (size_t i = 0; i < n; i++) {
-        const struct history_message *m = &history[i];
+        const struct history_row *m = &history[i];
 
         json_comma(out);
         buf_add_byte(out, '{');
-        json_key(out, "id");
-        json_id(out, m->id);
         write_text(out, "author", m->author);
         write_text(out, "channel", m->channel);
-        write_text(out, "text", m->text);
+        write_text(out, "text", m->body);
         write_time(out, "at", m->at_us);
         if (m->has_sentiment) {
             json_key(out, "sentiment");
@@ -181,7 +179,7 @@ write_customer(struct buf *out, const struct envelope *e, struct id id,
 
 void
 handoff_complete(struct handoff *h, const struct envelope *e,
-                 const struct escalation_customer *customer, const struct history_message *history,
+                 const struct escalation_customer *customer, const struct history_row *history,
                  size_t history_n)
 {
     const msgpack_object *incoming = envelope_section(e, "incoming");

@@ -21,8 +21,8 @@ struct handoff {
 int handoff_read(const struct envelope *e, struct handoff *ret, const char **ret_why);
 /* Fills in summary and context: once, with what the database knew. `customer` may be NULL. */
 void handoff_complete(struct handoff *h, const struct envelope *e,
-                      const struct escalation_customer *customer,
-                      const struct history_message *history, size_t history_n);
+                      const struct escalation_customer *customer, const struct history_row *history,
+                      size_t history_n);
 /* Appends the record of fte.escalations (JSON) for what was stored. */
 void handoff_event(const struct handoff *h, const struct envelope *e,
                    const struct escalation_stored *stored, struct buf *out);

@@ -1,7 +1,6 @@
 /* For each unit there is one outcome: a reply or an escalation, whoever asks, however often. */
 #include "db/batch.h"
 #include "db/escalation.h"
-#include "db/history.h"
 #include "db/outbox.h"
 #include "test/unit/db/database.h"
 
@@ -316,60 +315,4 @@ Test(outcome, is_one_of_both_when_one_sends_and_the_other_escalates_at_once)
 {
     race_of(true, false, 10);
     race_of(false, true, 10);
-}
-
-/* --- history -----------------------------------------------------------------------------------
- */
-
-Test(history, is_the_newest_twenty_messages_before_the_unit_newest_first_and_cut)
-{
-    struct database db;
-    struct talk t = talk();
-    struct id later = id_random();
-    struct history_question questions[3] = {{.customer = t.customer},
-                                            {.customer = database_customer()},
-                                            {.customer = t.customer, .unit = later}};
-    struct pg_txn *txn;
-    const struct pg_reply *reply;
-    int counts[3] = {0};
-
-    database_init(&db);
-    database_sql(
-        "insert into messages (id, conversation_id, customer_id, unit_id, channel, direction,"
-        " author, body) select gen_random_uuid(), '%s', '%s', gen_random_uuid(), 'webform',"
-        " 'inbound', 'customer', n || ':' || repeat('é', 2000)"
-        " from generate_series(1, 30) n",
-        database_id(t.unit), database_id(t.customer));
-    database_sql(
-        "insert into messages (id, conversation_id, customer_id, unit_id, channel, direction,"
-        " author, body) values ('%s', '%s', '%s', '%s', 'webform', 'inbound', 'customer',"
-        " 'the question'), (gen_random_uuid(), '%s', '%s', '%s', 'webform', 'outbound', 'fte',"
-        " 'its answer')",
-        database_id(later), database_id(t.unit), database_id(t.customer), database_id(later),
-        database_id(t.unit), database_id(t.customer), database_id(later));
-    txn = pg_begin(db.pg);
-    history_put(txn, questions, 3);
-    reply = database_run(&db, &txn);
-    cr_assert_eq(reply->err, 0, "%s", reply->detail);
-    for (int row = 0; row < PQntuples(reply->results[0]); row++) {
-        struct history_message m;
-        size_t question;
-        history_get(reply->results[0], row, &question, &m);
-        if (question == 0 && counts[0] == 0) {
-            cr_assert(str_is(m.text, "its answer") && !m.inbound && str_is(m.author, "fte"));
-        }
-        if (question == 2) {
-            char start[16];
-            snprintf(start, sizeof(start), "%d:", 30 - counts[2]);
-            cr_assert_eq(strncmp(m.text.p, start, strlen(start)), 0);
-            cr_assert(m.cut && m.inbound && !m.has_sentiment);
-            cr_assert(str_is_text(m.text), "cut between characters");
-            cr_assert_eq(m.text.n, 1000 * 2 - strlen(start));
-        }
-        counts[question]++;
-    }
-    cr_assert_eq(counts[0], 20);
-    cr_assert_eq(counts[1], 0);
-    cr_assert_eq(counts[2], 20);
-    database_fini(&db);
 }

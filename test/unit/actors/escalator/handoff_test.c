@@ -104,18 +104,18 @@ Test(handoff, context_holds_customer_history_and_what_was_tried_as_json)
     struct handoff h = read_good(
         "{" HEAD
         "," TICKET("automatic") "," CALM ", \"decision\": {\"action\": \"escalate\", \"reason\": "
-                                         "\"knowledge_gap\", \"tried\":"
+                                "\"knowledge_gap\", \"tried\":"
                                 " [{\"query\": \"refund\", \"hits\": 2, \"best\": 0.25}]}}",
         &e);
     struct escalation_customer customer = {
         .id = fixture_id("jane"),
         .name = STR("Jane"),
         .identifiers = STR("[{\"kind\": \"email\", \"value\": \"jane@example.com\"}]")};
-    struct history_message history[2] = {
-        {.author = STR("fte"), .channel = STR("webform"), .text = STR("Bye\x01")},
+    struct history_row history[2] = {
+        {.author = STR("fte"), .channel = STR("webform"), .body = STR("Bye\x01")},
         {.author = STR("customer"),
          .channel = STR("email"),
-         .text = STR("Hi"),
+         .body = STR("Hi"),
          .has_sentiment = true,
          .sentiment = 0.5}};
     struct escalation_stored stored = {.ref = STR("TKT-7F3K9Q"), .at_us = 1};

@@ -36,15 +36,16 @@ setting() {
 build_all() {
     local log line
     log=$(mktemp)
+    [ -x "$fte" ] || say "building"
     if ! make --no-print-directory -j"$(nproc)" build 2>&1 | while IFS= read -r line; do
         printf '%s\n' "$line" >> "$log"
-        [ -t 1 ] && printf '\r\033[K%.78s' "$line"
+        if [ -t 1 ]; then printf '\r\033[K%.78s' "$line"; fi
     done; then
         printf '\n' && tail -n 40 "$log" >&2
         rm -f "$log"
         fail 1 "the build failed"
     fi
-    [ -t 1 ] && printf '\r\033[K'
+    if [ -t 1 ]; then printf '\r\033[K'; fi
     rm -f "$log"
 }
 

@@ -103,6 +103,16 @@ $(BUILD)/bin/load: $(BUILD)/test/bench/load.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcurl
 
+.PHONY: bench chaos
+bench: ## conversations per second, latency, memory, and the same SQL alone
+	@supervisor/setup.sh build run test
+	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/load
+	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/bench/bench.py $(BENCH_ARGS)
+chaos: ## kills everything under load and lets a checker judge (CHAOS_ARGS="--messages 2000 --seed N")
+	@supervisor/setup.sh build run test
+	@$(MAKE) --no-print-directory -j$$(nproc) build
+	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py $(CHAOS_ARGS)
+
 # Each target alone with the codecs that it drives; the corpus grows under build/, the seeds are in the tree.
 FUZZ_SECONDS ?= 60
 FUZZBIN := $(FUZZSRC:test/fuzz/%.c=build/fuzz/%)

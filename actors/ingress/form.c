@@ -368,14 +368,10 @@ check_shape(struct form *f, enum form_field field)
 
     switch (fields[field].shape) {
     case SHAPE_LINE:
-        return check_line(s);
     case SHAPE_LINES:
         return NULL;
     case SHAPE_EMAIL:
-        why = check_line(s);
-        if (why == NULL) {
-            contact_email(s, &f->email, &why);
-        }
+        contact_email(s, &f->email, &why);
         return why;
     case SHAPE_PHONE:
         return check_phone(s);
@@ -406,6 +402,15 @@ check_field(struct form *f, enum form_field field)
             return;
         }
         unify_lines(s, f->memory + (s->p - f->memory));
+        if (text_length(*s) > fields[field].max) {
+            blame(f, field, "is too long");
+            return;
+        }
+        why = fields[field].shape == SHAPE_LINES ? NULL : check_line(*s);
+        if (why != NULL) {
+            blame(f, field, why);
+            return;
+        }
         *s = text_trim(*s);
     }
     if (s->n == 0) {
@@ -413,10 +418,6 @@ check_field(struct form *f, enum form_field field)
         if (fields[field].required) {
             blame(f, field, "is missing");
         }
-        return;
-    }
-    if (text_length(*s) > fields[field].max) {
-        blame(f, field, "is too long");
         return;
     }
     why = check_shape(f, field);

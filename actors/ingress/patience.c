@@ -183,18 +183,25 @@ patience_open(struct patience *p, bool *ret_tight)
     return open;
 }
 
+/* Is it a socket of our port? */
+static bool
+is_ours(int fd, int own_port)
+{
+    struct sockaddr_in own = {0};
+    socklen_t own_n = sizeof(own);
+
+    return getsockname(fd, (struct sockaddr *)&own, &own_n) == 0 && own.sin_family == AF_INET &&
+           ntohs(own.sin_port) == own_port;
+}
+
 /* The peer of `fd`, if it is a connection to our port. */
 static bool
 peer_of(int fd, int own_port, struct peer *ret)
 {
-    struct sockaddr_in own = {0};
     struct sockaddr_in peer = {0};
-    socklen_t own_n = sizeof(own);
     socklen_t peer_n = sizeof(peer);
 
-    if (getsockname(fd, (struct sockaddr *)&own, &own_n) != 0 || own.sin_family != AF_INET ||
-        ntohs(own.sin_port) != own_port ||
-        getpeername(fd, (struct sockaddr *)&peer, &peer_n) != 0) {
+    if (!is_ours(fd, own_port) || getpeername(fd, (struct sockaddr *)&peer, &peer_n) != 0) {
         return false;
     }
     *ret = (struct peer){.address = peer.sin_addr.s_addr, .port = ntohs(peer.sin_port)};
@@ -276,6 +283,25 @@ walk(struct patience *p, bool tight, int64_t now_ms)
         closedir(fds);
     }
     return n;
+}
+
+void
+patience_end_all(struct patience *p)
+{
+    DIR *fds = opendir("/proc/self/fd");
+    struct dirent *d;
+
+    while (fds != NULL && (d = readdir(fds)) != NULL) {
+        char *end;
+        int fd = (int)strtol(d->d_name, &end, 10);
+        struct peer peer;
+        if (end != d->d_name && is_ours(fd, p->port)) {
+            shutdown(fd, peer_of(fd, p->port, &peer) ? SHUT_RD : SHUT_RDWR);
+        }
+    }
+    if (fds != NULL) {
+        closedir(fds);
+    }
 }
 
 static void

@@ -47,6 +47,9 @@ bool patience_ended(struct patience *p, const struct patience_entry *e);
 
 /* Ends those that are too slow; how many. */
 unsigned patience_sweep(struct patience *p, int64_t now_ms);
+/* Ends the reading side of every connection and the listening: the server is about to stop, and its
+ * threads would else look at the clock every two seconds only. */
+void patience_end_all(struct patience *p);
 /* Connections that are open; true in *ret_tight while threads are scarce: don't keep them alive. */
 unsigned patience_open(struct patience *p, bool *ret_tight);
 

@@ -2,9 +2,13 @@
 
 #include "proto/runtime/loop.h"
 
-#include <pthread.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct server {
     struct server_settings set;
@@ -73,6 +77,25 @@ on_request(struct mg_connection *conn)
     return a.status;
 }
 
+/* CivetWeb doesn't know TRACE, for instance; we do, and say which methods there are. Headers have
+ * not been read then. */
+static bool
+is_other_method(const struct mg_request_info *info)
+{
+    static const char *const served[] = {"GET", "HEAD", "POST"};
+
+    if (info == NULL || info->request_method == NULL || info->request_uri == NULL ||
+        info->num_headers > 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
+        if (strcmp(info->request_method, served[i]) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* CivetWeb itself says no: a head that it can't read, or that is too long or too slow. */
 static int
 on_error(struct mg_connection *conn, int status, const char *message)
@@ -80,6 +103,7 @@ on_error(struct mg_connection *conn, int status, const char *message)
     struct server *s = mg_get_user_data(mg_get_context(conn));
     struct answer a = {.close = true};
     const char *detail = "The request could not be understood.";
+    const struct mg_request_info *info = mg_get_request_info(conn);
     int64_t age_ms = patience_age(s->set.patience, entry_of(conn), clock_ms());
 
     if (strcmp(message, "Malformed message") == 0 &&
@@ -93,7 +117,14 @@ on_error(struct mg_connection *conn, int status, const char *message)
         status = 400;
         detail = "Content-Length must be a whole number.";
     }
-    answer_problem(&a, status, detail, NULL);
+    if (is_other_method(info)) {
+        struct request r = {.conn = conn, .info = info};
+        r.path = (struct str){info->request_uri, strcspn(info->request_uri, "?")};
+        s->set.serve(s->set.context, &r, &a);
+        status = a.status;
+    } else {
+        answer_problem(&a, status, detail, NULL);
+    }
     write_answer(s, conn, &a, false);
     meter_request(s->set.meter, "refused", status, 0);
     answer_fini(&a);
@@ -125,6 +156,23 @@ on_log(const struct mg_connection *conn, const char *message)
     (void)conn;
     (void)message;
     return 1;
+}
+
+/* CivetWeb only says that it can't listen: the system knows why. */
+static void
+explain(const struct server_settings *settings, const char *said, struct buf *ret_why)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)settings->port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+
+    inet_pton(AF_INET, settings->bind, &a.sin_addr);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, 1) != 0) {
+        said = strerror(errno);
+    }
+    buf_add_c(ret_why, said);
+    close(fd);
 }
 
 struct server *
@@ -170,7 +218,7 @@ server_start(const struct server_settings *settings, struct buf *ret_why)
     mg_init_library(0);
     s->mg = mg_start2(&init, &error);
     if (s->mg == NULL) {
-        buf_add_c(ret_why, why);
+        explain(settings, why, ret_why);
         mg_exit_library();
         free(s);
         return NULL;
@@ -182,6 +230,7 @@ void
 server_stop(struct server **s_p)
 {
     if (*s_p != NULL) {
+        patience_end_all((*s_p)->set.patience);
         mg_stop((*s_p)->mg);
         mg_exit_library();
         free(*s_p);

@@ -56,8 +56,16 @@ $(BUILD)/db/migrations.c: db/embed.sh $(sort $(wildcard db/migrations/*.sql))
 	$(call say,SQL)sh db/embed.sh $(filter %.sql,$^) > $@
 $(BUILD)/db/migrations.o: $(BUILD)/db/migrations.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+# The rules and the lexicon too: they are found wherever the program is installed.
+$(BUILD)/actors/triage/data.c: actors/triage/embed.sh actors/triage/triage.rules actors/triage/lexicon.txt
+	@mkdir -p $(@D)
+	$(call say,DATA)sh actors/triage/embed.sh triage_rules=actors/triage/triage.rules \
+		lexicon=actors/triage/lexicon.txt > $@
+$(BUILD)/actors/triage/data.o: $(BUILD)/actors/triage/data.c
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(LIB): $(LIBSRC:%.c=$(BUILD)/%.o) $(LIBCXX:%.cc=$(BUILD)/%.o) $(BUILD)/db/migrations.o
+$(LIB): $(LIBSRC:%.c=$(BUILD)/%.o) $(LIBCXX:%.cc=$(BUILD)/%.o) $(BUILD)/db/migrations.o \
+		$(BUILD)/actors/triage/data.o
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 $(BUILD)/libsupervisor.a: $(SUPSRC:%.c=$(BUILD)/%.o)
 	@mkdir -p $(@D)

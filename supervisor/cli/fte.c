@@ -40,6 +40,8 @@ static const struct cli_command commands[] = {
     {"scale", cmd_scale, "scale NAME N: run N workers of an actor"},
     {"drain", cmd_drain, "let everything finish its work and stop it"},
     {"kb", cmd_kb, "import, list and search the knowledge base"},
+    {"triage", cmd_triage, "try the rules of escalation on past messages (JSON Lines)"},
+    {"identify", cmd_identify, "say whether two identifiers are one customer's (JSON Lines)"},
     {"migrate", cmd_migrate, "bring the database to this program's schema"},
     {"help", cmd_help, "this list"},
 };

@@ -1,0 +1,28 @@
+/* sentiment - how a message feels, on a scale from -1 (furious) to 1 (delighted), by a lexicon.
+ *
+ * The words' weights come from lexicon.txt (its language is described at its top), which is built
+ * in. What stands around a word changes its weight: negation ("not good"), degree ("very",
+ * "slightly"), capitals, stretched letters and exclamation marks, "but"; emoji and emoticons are
+ * words of their own. Pure.
+ */
+#ifndef ACTORS_TRIAGE_SENTIMENT_H
+#define ACTORS_TRIAGE_SENTIMENT_H
+
+#include "actors/triage/words.h"
+#include "proto/buf.h"
+#include "proto/str.h"
+
+struct lexicon;
+
+/* Reads a lexicon. Fresh (free with lexicon_free()); or NULL with a line for each fault appended to
+ * ret_faults. */
+struct lexicon *lexicon_parse(struct str text, const char *name, struct buf *ret_faults);
+/* The built-in one. Ends the process if it has a fault (a test reads it). */
+struct lexicon *lexicon_builtin(void);
+/* Accepts NULL. Sets *l_p to NULL. */
+void lexicon_free(struct lexicon **l_p);
+
+/* The sentiment of a text in [-1, 1]; 0 where nothing in it has a weight. */
+double sentiment_score(const struct lexicon *l, const struct words *words);
+
+#endif

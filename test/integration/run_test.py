@@ -1,0 +1,242 @@
+"""make run: set-up to readiness in the foreground, again after any death, and every wrong surrounding
+as one clear line. Over the real actors and a private PostgreSQL of its own, from paths with spaces."""
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(os.environ.get("FTE_BIN", ROOT / "build/bin"))
+BUILD = os.path.relpath(BIN.parent, ROOT)
+DEADLINE = 60.0
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def until(what, condition, deadline=DEADLINE):
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"not within {deadline} s: {what}")
+
+
+def processes_of(text):
+    """Live processes whose environment, arguments or directory name `text`."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            told = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes() + \
+                os.readlink(f"/proc/{pid}/cwd").encode()
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if text.encode() in told and state != "Z" and int(pid) != os.getpid():
+            found.append(int(pid))
+    return found
+
+
+class Run:
+    def __init__(self, directory):
+        self.state = directory / "state of fte"
+        self.port = free_port()
+        self.out = directory / "out"
+        self.process = None
+
+    def environment(self, **more):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("FTE_") and k != "DATABASE_URL"}
+        if "FTE_CHILD_TABLE" in os.environ:
+            env["FTE_CHILD_TABLE"] = os.environ["FTE_CHILD_TABLE"]
+        env.update(FTE_STATE_DIR=str(self.state), FTE_HTTP_PORT=str(self.port), BUILD=BUILD)
+        env.update({k: str(v) for k, v in more.items()})
+        return env
+
+    def begin(self, **more):
+        self.out.write_text("")
+        self.process = subprocess.Popen([str(ROOT / "supervisor/run.sh")], env=self.environment(**more),
+                                        stdout=open(self.out, "a"), stderr=subprocess.STDOUT,
+                                        stdin=subprocess.DEVNULL, cwd="/", start_new_session=True)
+        return self
+
+    def ready(self):
+        def look():
+            assert self.process.poll() is None, self.out.read_text()
+            return "fte is ready" in self.out.read_text()
+        until("ready", look)
+        return self
+
+    def fte(self, *arguments):
+        return subprocess.run([str(BIN / "fte"), *arguments], env=self.environment(), capture_output=True,
+                              text=True, timeout=60)
+
+    def pids(self):
+        status = json.loads(self.fte("status", "--json").stdout)
+        return {a["name"]: a["pid"] for a in status["actors"]} | {"supervisor": status["supervisor"]["pid"]}
+
+    def postmaster(self):
+        return int((self.state / "pg/postmaster.pid").read_text().split()[0])
+
+    def answers(self, path="/readyz"):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                return response.status == 200
+        except OSError:
+            return False
+
+    def end(self, sig=signal.SIGINT):
+        self.process.send_signal(sig)
+        return self.process.wait(DEADLINE)
+
+    def fini(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        for pid in processes_of(str(self.state)):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def run(tmp_path):
+    r = Run(tmp_path)
+    yield r
+    r.fini()
+
+
+def test_it_gets_ready_stops_in_good_order_and_is_quick_the_second_time(run):
+    run.begin().ready()
+    until("HTTP", run.answers, 5)
+    assert f"http://127.0.0.1:{run.port}/" in run.out.read_text()
+    assert json.loads(run.fte("status", "--json").stdout)["ready"] is True
+    assert run.fte("db", "url").stdout.startswith("postgresql://")
+    assert run.end() == 0
+    until("nothing left", lambda: not processes_of(str(run.state)), 10)
+    begun = time.monotonic()
+    run.begin().ready()
+    assert time.monotonic() - begun < 3.0
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_it_runs_again_after_kill_9_of_everything(run):
+    run.begin().ready()
+    for pid in processes_of(str(run.state)):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    run.process.wait(10)
+    assert (run.state / "pg/postmaster.pid").exists(), "the stale file is there and must not hinder"
+    run.begin().ready()
+    until("HTTP", run.answers, 5)
+    assert run.end() == 0
+
+
+def test_supervisor_and_postgresql_come_back_when_they_are_killed(run):
+    run.begin().ready()
+    before = run.pids()
+    os.kill(before["supervisor"], signal.SIGKILL)
+    until("another supervisor, ready",
+          lambda: run.fte("status").returncode == 0 and run.pids()["supervisor"] != before["supervisor"]
+          and json.loads(run.fte("status", "--json").stdout)["ready"])
+    old = run.postmaster()
+    os.kill(old, signal.SIGKILL)
+    until("another postmaster", lambda: (run.state / "pg/postmaster.pid").exists() and run.postmaster() != old)
+    until("ready again", lambda: json.loads(run.fte("status", "--json").stdout)["ready"])
+    until("HTTP", run.answers, 10)
+    assert run.end() == 0
+
+
+def test_a_second_run_on_the_same_state_says_so_and_leaves_the_first_alone(run):
+    run.begin().ready()
+    second = subprocess.run([str(ROOT / "supervisor/run.sh")], env=run.environment(), capture_output=True,
+                            text=True, timeout=60)
+    assert second.returncode == 78 and "runs already" in second.stderr
+    assert run.answers()
+    assert run.end() == 0
+
+
+def refused(run, **more):
+    """The one line of a start that must not succeed."""
+    done = subprocess.run([str(ROOT / "supervisor/run.sh")], env=run.environment(**more), capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 78, (done.returncode, done.stdout, done.stderr)
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, lines
+    assert not processes_of(str(run.state)), "nothing is left running"
+    return lines[0]
+
+
+def test_a_wrong_value_of_a_setting_is_one_line(run):
+    assert re.search(r'FTE_LOG_LEVEL="loud" is not allowed', refused(run, FTE_LOG_LEVEL="loud"))
+    assert re.search(r'FTE_HTTP_PORT="http"', refused(run, FTE_HTTP_PORT="http"))
+    assert re.search(r'FTE_DRAIN_BUDGET="soon"', refused(run, FTE_DRAIN_BUDGET="soon"))
+
+
+def test_an_occupied_port_is_one_line(run):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        assert f'FTE_HTTP_PORT="{port}"' in refused(run, FTE_HTTP_PORT=port)
+
+
+def test_a_missing_file_is_one_line(run):
+    assert 'FTE_CONFIG="/nonexistent/fte.conf"' in refused(run, FTE_CONFIG="/nonexistent/fte.conf")
+    assert "/nonexistent/table.conf" in refused(run, FTE_CHILD_TABLE="/nonexistent/table.conf")
+
+
+def test_an_unreachable_database_is_one_line(run):
+    line = refused(run, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none?connect_timeout=3")
+    assert "127.0.0.1" in line and "refused" in line
+
+
+def test_a_database_of_a_newer_program_is_one_line(run):
+    run.begin().ready()
+    url = run.fte("db", "url").stdout.strip()
+    import psycopg2
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("insert into schema_migrations (version, name, sha256) "
+                       "select 999, 'future', sha256 from schema_migrations limit 1")
+    connection.close()
+    assert run.end() == 0
+    assert "999" in refused(run)
+
+
+def test_a_state_directory_that_cannot_be_written_is_one_line(run):
+    assert 'FTE_STATE_DIR="/proc/fte"' in refused(run, FTE_STATE_DIR="/proc/fte")
+    assert 'FTE_STATE_DIR="/etc/passwd/x"' in refused(run, FTE_STATE_DIR="/etc/passwd/x")
+    # A file system that is mounted read-only is the same for root as for others.
+    assert 'FTE_STATE_DIR="/sys/kernel"' in refused(run, FTE_STATE_DIR="/sys/kernel")
+
+
+def test_settings_come_from_a_file_and_secrets_go_only_where_they_are_listed(run, tmp_path):
+    config = tmp_path / "fte.conf"
+    config.write_text(f"# settings\nFTE_HTTP_PORT = {run.port}\nFTE_SOMEBODYS_SECRET=hush\n")
+    env = run.environment(FTE_CONFIG=config)
+    del env["FTE_HTTP_PORT"]
+    run.out.write_text("")
+    run.process = subprocess.Popen([str(ROOT / "supervisor/run.sh")], env=env, stdout=open(run.out, "a"),
+                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    run.ready()
+    assert f"http://127.0.0.1:{run.port}/" in run.out.read_text()
+    for name, pid in run.pids().items():
+        if name != "supervisor":
+            environment = Path(f"/proc/{pid}/environ").read_text()
+            assert "FTE_SOMEBODYS_SECRET" not in environment and "FTE_CONFIG" not in environment, name
+            assert ("FTE_HTTP_PORT=" in environment) == (name == "ingress")
+    assert run.end() == 0

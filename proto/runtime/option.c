@@ -241,6 +241,7 @@ option_load(const char *actor, const struct option *table)
     n += option_check(table, &faults);
     if (n > 0) {
         char *rest, *line;
+        buf_c(&faults); /* strtok needs an end */
         for (line = strtok_r(faults.p, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
             fprintf(stderr, "fte-%s: %s\n", actor, line);
         }

@@ -47,6 +47,7 @@ bool cli_root(char *ret, size_t room);
 
 /* One line per command, alphabetically by file. */
 int cmd_check(int argc, char **argv);
+int cmd_db(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
 int cmd_identify(int argc, char **argv);
 int cmd_kb(int argc, char **argv);

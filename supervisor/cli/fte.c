@@ -43,6 +43,7 @@ static const struct cli_command commands[] = {
     {"triage", cmd_triage, "try the rules of escalation on past messages (JSON Lines)"},
     {"identify", cmd_identify, "say whether two identifiers are one customer's (JSON Lines)"},
     {"migrate", cmd_migrate, "bring the database to this program's schema"},
+    {"db", cmd_db, "db url: where the database is"},
     {"help", cmd_help, "this list"},
 };
 

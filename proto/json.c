@@ -5,7 +5,7 @@
 
 /* At most one recursion per level; bodies are at most PROTO_MAX_DEPTH deep. */
 void
-json_object(struct buf *out, const msgpack_object *o)
+json_msgpack(struct buf *out, const msgpack_object *o)
 {
     if (!o) {
         buf_add_c(out, "null");
@@ -45,7 +45,7 @@ json_object(struct buf *out, const msgpack_object *o)
         buf_add_byte(out, '[');
         for (uint32_t i = 0; i < o->via.array.size; i++) {
             json_comma(out);
-            json_object(out, &o->via.array.ptr[i]);
+            json_msgpack(out, &o->via.array.ptr[i]);
         }
         buf_add_byte(out, ']');
         break;
@@ -55,9 +55,9 @@ json_object(struct buf *out, const msgpack_object *o)
             const msgpack_object_kv *kv = &o->via.map.ptr[i];
             if (kv->key.type == MSGPACK_OBJECT_STR) {
                 json_comma(out);
-                json_object(out, &kv->key);
+                json_msgpack(out, &kv->key);
                 buf_add_byte(out, ':');
-                json_object(out, &kv->val);
+                json_msgpack(out, &kv->val);
             }
         }
         buf_add_byte(out, '}');

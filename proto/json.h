@@ -11,8 +11,8 @@
 
 #include <msgpack.h>
 
-/* Appends `o` as one JSON value. NULL becomes null. */
-void json_object(struct buf *out, const msgpack_object *o);
+/* Appends `o` as one JSON value. NULL becomes null. (json_object() is jansson's.) */
+void json_msgpack(struct buf *out, const msgpack_object *o);
 /* A quoted string; null where s.p is NULL. */
 void json_str(struct buf *out, struct str s);
 void json_id(struct buf *out, struct id id);

@@ -44,7 +44,7 @@ handoff_read(const struct envelope *e, struct handoff *ret, const char **ret_why
     h.row.has_sentiment = map_float(triage, "sentiment", &h.row.sentiment);
     evidence = map_array(triage, "evidence");
     if (evidence) {
-        json_object(&h.evidence, evidence);
+        json_msgpack(&h.evidence, evidence);
         h.row.evidence = buf_str(&h.evidence);
     }
     *ret = h;
@@ -113,7 +113,7 @@ static void
 write_value(struct buf *out, const char *key, const msgpack_object *section, const char *name)
 {
     json_key(out, key);
-    json_object(out, section ? map_get(section, name) : NULL);
+    json_msgpack(out, section ? map_get(section, name) : NULL);
 }
 
 static void
@@ -173,7 +173,7 @@ write_customer(struct buf *out, const struct envelope *e, struct id id,
     json_key(out, "identifiers");
     buf_add_str(out, customer ? customer->identifiers : STR("[]"));
     json_key(out, "wrote_as"); /* as typed now */
-    json_object(out, from);
+    json_msgpack(out, from);
     buf_add_byte(out, '}');
 }
 

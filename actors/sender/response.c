@@ -44,7 +44,7 @@ response_read(const struct envelope *e, struct response *ret, const char **ret_w
     r.reply.content = sentiment >= RESPONSE_CONTENT;
     sources = map_array(decision, "sources");
     if (sources) {
-        json_object(&r.json, sources);
+        json_msgpack(&r.json, sources);
         r.reply.sources = buf_str(&r.json);
     }
     *ret = r;

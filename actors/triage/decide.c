@@ -4,6 +4,8 @@
 #include "proto/err.h"
 
 #include <assert.h>
+#include <string.h>
+#include <strings.h>
 
 int
 decider_init(struct decider *d, const char *rules_path, struct buf *ret_faults)
@@ -42,6 +44,21 @@ decide_channel(struct str name)
     return NULL;
 }
 
+/* A subject that a mail program has made of an older one. */
+static bool
+is_answer(struct str subject)
+{
+    static const char *const marks[] = {
+        "re:", "aw:", "sv:", "antw:", "fw:", "fwd:", "wg:", "tr:", "rv:"};
+
+    subject = str_trim(subject);
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (subject.n >= strlen(marks[i]) &&
+            strncasecmp(subject.p, marks[i], strlen(marks[i])) == 0)
+            return true;
+    return false;
+}
+
 /* Each message alone has a sentiment; the rules read the unit as one text, so that "cancel it" and
  * "my subscription" may come in two messages. */
 static void
@@ -50,6 +67,10 @@ read_texts(struct decider *d, const struct decide_input *in, struct decision *re
     struct buf own = {0}, whole = {0};
     double sum = 0;
 
+    if (in->subject.n > 0 && !is_answer(in->subject)) {
+        buf_add_str(&whole, in->subject);
+        buf_add_c(&whole, ".\n");
+    }
     for (size_t i = 0; i < in->n; i++) {
         buf_clear(&own);
         reply_text(in->texts[i], &own);

@@ -11,9 +11,10 @@
 
 #include <stdbool.h>
 
-#define DECIDE_NEGATIVE -0.3 /* below it in two exchanges running: negative_sentiment (design 5)   \
-                              */
-#define DECIDE_MAX_HITS 8    /* rules that are named as evidence */
+#define DECIDE_NEGATIVE                                                                            \
+    -0.3                  /* below it in two exchanges running: negative_sentiment (design 5)      \
+                           */
+#define DECIDE_MAX_HITS 8 /* rules that are named as evidence */
 
 struct decider {
     struct rules *rules;
@@ -25,8 +26,9 @@ struct decider {
 struct decide_input {
     const char *channel; /* "webform", "email", "whatsapp" */
     const struct str *texts;
-    size_t n;   /* 1..ENVELOPE_MAX_MESSAGES */
-    bool human; /* a person owns the conversation */
+    size_t n;           /* 1..ENVELOPE_MAX_MESSAGES */
+    struct str subject; /* as given with the first message, or empty; a "Re:" says nothing new */
+    bool human;         /* a person owns the conversation */
     bool has_previous;
     double previous; /* sentiment of the exchange before */
 };

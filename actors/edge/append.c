@@ -145,6 +145,7 @@ call_stats(struct edge *edge, struct unit *u)
         {"ignored", edge->count.ignored},
         {"in_flight", edge->in_flight},
         {"active", edge->active},
+        {"held", edge->held},
         {"cap", edge->cap},
     };
     struct buf body = {0};

@@ -53,6 +53,7 @@ record_new(struct edge *edge, const struct rlog_record *r)
         rec->trace = (struct str){rec->bytes + r->body.n, r->trace.n};
     }
     rec->number = window_add(&edge->partitions[r->partition]->window, r->offset);
+    edge->held++;
     edge->held_bytes += r->body.n;
     return rec;
 }
@@ -63,6 +64,7 @@ settle_record(struct edge *edge, int32_t partition, struct record *rec)
 {
     struct window *w = &edge->partitions[partition]->window;
 
+    edge->held--;
     edge->held_bytes -= rec->body.n;
     if (window_settle(w, rec->number)) {
         rlog_settled(edge->rlog, partition, w->position);
@@ -190,6 +192,7 @@ conversation_drop(struct edge *edge, int32_t partition)
         while (c->first != NULL) {
             struct record *rec = c->first;
             c->first = rec->next;
+            edge->held--;
             edge->held_bytes -= rec->body.n;
             free(rec);
         }

@@ -84,6 +84,7 @@ delivery_free(struct delivery *d)
         while (d->records != NULL) {
             struct record *rec = d->records;
             d->records = rec->next;
+            edge->held--;
             edge->held_bytes -= rec->body.n;
             free(rec);
         }

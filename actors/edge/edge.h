@@ -90,6 +90,7 @@ struct edge {
     struct delivery *ready, **ready_last;
     size_t in_flight; /* DELIVERY_IN_FLIGHT */
     size_t active;    /* deliveries of any state */
+    size_t held;      /* records that are read and not settled */
     size_t held_bytes;
     size_t cap;        /* how many may be in flight: grows with success, shrinks with BUSY */
     size_t cap_credit; /* successes since it grew */

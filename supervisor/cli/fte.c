@@ -42,6 +42,8 @@ static const struct cli_command commands[] = {
     {"kb", cmd_kb, "import, list and search the knowledge base"},
     {"triage", cmd_triage, "try the rules of escalation on past messages (JSON Lines)"},
     {"identify", cmd_identify, "say whether two identifiers are one customer's (JSON Lines)"},
+    {"dlq", cmd_dlq, "list, show, replay or drop what could not be done"},
+    {"trace", cmd_trace, "one message's way, step by step with times"},
     {"migrate", cmd_migrate, "bring the database to this program's schema"},
     {"db", cmd_db, "db url: where the database is"},
     {"help", cmd_help, "this list"},

@@ -29,8 +29,8 @@ escalation_get_customer(const PGresult *r, int row, struct escalation_customer *
     ret->identifiers = pg_json(r, row, 2);
 }
 
-/* A unit that has its reply gets no escalation, whoever asks. The row that was stored first is the
- * one that is told, to a replay as well. */
+/* A unit that has its reply, or lies among the dead letters, gets no escalation, whoever asks. The
+ * row that was stored first is the one that is told, to a replay as well. */
 static const struct pg_stmt store = {
     "escalation_store",
     "with u as materialized ("
@@ -45,6 +45,7 @@ static const struct pg_stmt store = {
     "  select unit, conversation, customer, reason, evidence, summary, context, sentiment, received"
     "    from u"
     "   where not exists (select from outbox o where o.id = u.unit)"
+    "     and not exists (select from dead_letters d where d.unit_id = u.unit and d.state = 'dead')"
     "  on conflict (id) do nothing"
     "  returning id, ticket_id, reason, summary, context, created_at"
     "), held as ("

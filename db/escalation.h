@@ -26,7 +26,7 @@ struct escalation {
 
 enum escalation_outcome {
     ESCALATION_STORED,   /* it stands: since now, or since an earlier delivery of the unit */
-    ESCALATION_ANSWERED, /* the unit has a reply: there is nothing to escalate */
+    ESCALATION_ANSWERED, /* the unit has a reply or an open dead letter: nothing to escalate */
 };
 
 /* Adds the statement that looks the customers up; a row each for those that exist, in any order. */

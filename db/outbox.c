@@ -15,6 +15,7 @@ static const struct pg_stmt delivered = {
     "   where c.id = u.conversation and c.customer_id = u.customer and c.state = 'automatic'"
     "     and not exists (select from outbox o where o.id = u.unit)"
     "     and not exists (select from escalations e where e.id = u.unit)"
+    "     and not exists (select from dead_letters d where d.unit_id = u.unit and d.state = 'dead')"
     "  returning u.unit"
     "), born as ("
     "  insert into outbox (id, conversation_id, channel, state, message_id, sent_at)"

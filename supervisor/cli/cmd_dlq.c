@@ -5,7 +5,7 @@
  */
 #include "db/dead.h"
 #include "supervisor/cli/cli.h"
-#include "supervisor/cli/database.h"
+#include "supervisor/cli/session.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -22,9 +22,9 @@ struct query {
     int printed;
 };
 
-static int list(struct database *d, bool all, bool json);
-static int show(struct database *d, struct id unit, bool json);
-static int change(struct database *d, bool replay, const char *id, bool all, bool json);
+static int list(struct session *d, bool all, bool json);
+static int show(struct session *d, struct id unit, bool json);
+static int change(struct session *d, bool replay, const char *id, bool all, bool json);
 
 int
 cmd_dlq(int argc, char **argv)
@@ -37,7 +37,7 @@ cmd_dlq(int argc, char **argv)
     bool is_show = strcmp(verb, "show") == 0;
     bool is_replay = strcmp(verb, "replay") == 0;
     bool is_drop = strcmp(verb, "drop") == 0;
-    struct database *d;
+    struct session *d;
     struct id unit = {{0}};
     int code;
 
@@ -48,13 +48,13 @@ cmd_dlq(int argc, char **argv)
     if (text && id_parse(str_of(text), &unit) != 0) {
         return cli_fail(CLI_USAGE, "dlq", "%s: not the id of a unit (36 characters)", text);
     }
-    code = database_open("dlq", &d);
+    code = session_open("dlq", &d);
     if (code == CLI_OK) {
         code = is_list   ? list(d, all, json)
                : is_show ? show(d, unit, json)
                          : change(d, is_replay, text, all, json);
     }
-    database_close(&d);
+    session_close(&d);
     return code;
 }
 
@@ -123,16 +123,16 @@ print_json(json_t *value)
 }
 
 static int
-list(struct database *d, bool all, bool json)
+list(struct session *d, bool all, bool json)
 {
     struct query q = {.rows = json_array()};
-    struct pg_txn *t = database_begin(d);
+    struct pg_txn *t = session_begin(d);
     json_t *letter;
     size_t i;
     int code;
 
     dead_list(t, all, LIST_MAX);
-    code = database_run(d, &t, collect, &q);
+    code = session_run(d, &t, collect, &q);
     if (code == CLI_OK && json) {
         print_json(q.rows);
     } else if (code == CLI_OK && json_array_size(q.rows) == 0) {
@@ -151,16 +151,16 @@ list(struct database *d, bool all, bool json)
 }
 
 static int
-show(struct database *d, struct id unit, bool json)
+show(struct session *d, struct id unit, bool json)
 {
     struct query q = {.rows = json_array()};
-    struct pg_txn *t = database_begin(d);
+    struct pg_txn *t = session_begin(d);
     const char *name;
     json_t *value;
     int code;
 
     dead_show(t, unit);
-    code = database_run(d, &t, collect, &q);
+    code = session_run(d, &t, collect, &q);
     if (code == CLI_OK && json_array_size(q.rows) == 0) {
         code = cli_fail(CLI_FAILED, "dlq", "there is no dead letter with this id");
     } else if (code == CLI_OK && json) {
@@ -187,9 +187,9 @@ take_moved(void *arg, const struct pg_reply *reply)
 }
 
 static int
-change_one(struct database *d, bool replay, const char *text, bool *ret_moved)
+change_one(struct session *d, bool replay, const char *text, bool *ret_moved)
 {
-    struct pg_txn *t = database_begin(d);
+    struct pg_txn *t = session_begin(d);
     struct id unit;
 
     id_parse(str_of(text), &unit);
@@ -198,20 +198,20 @@ change_one(struct database *d, bool replay, const char *text, bool *ret_moved)
     } else {
         dead_drop(t, unit);
     }
-    return database_run(d, &t, take_moved, ret_moved);
+    return session_run(d, &t, take_moved, ret_moved);
 }
 
 static int
-change(struct database *d, bool replay, const char *id, bool all, bool json)
+change(struct session *d, bool replay, const char *id, bool all, bool json)
 {
     struct query q = {.rows = json_array()};
-    struct pg_txn *t = all ? database_begin(d) : NULL;
+    struct pg_txn *t = all ? session_begin(d) : NULL;
     size_t moved_n = 0;
     int code = CLI_OK;
 
     if (all) {
         dead_list(t, false, LIST_MAX);
-        code = database_run(d, &t, collect, &q);
+        code = session_run(d, &t, collect, &q);
     } else {
         json_array_append_new(q.rows, json_pack("{s:s}", "id", id));
     }

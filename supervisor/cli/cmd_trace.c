@@ -1,7 +1,7 @@
 /* fte trace - one message's way, step by step with times: log, ticket, tool calls, outcome. */
 #include "db/trace.h"
 #include "supervisor/cli/cli.h"
-#include "supervisor/cli/database.h"
+#include "supervisor/cli/session.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ cmd_trace(int argc, char **argv)
 {
     bool json = cli_flag(&argc, argv, "--json");
     struct way way = {.unit = ""};
-    struct database *d;
+    struct session *d;
     struct pg_txn *t;
     struct id id;
     int code;
@@ -76,11 +76,11 @@ cmd_trace(int argc, char **argv)
                         argv[1]);
     }
     way.steps = json_array();
-    code = database_open("trace", &d);
+    code = session_open("trace", &d);
     if (code == CLI_OK) {
-        t = database_begin(d);
+        t = session_begin(d);
         trace_read(t, id);
-        code = database_run(d, &t, collect, &way);
+        code = session_run(d, &t, collect, &way);
     }
     if (code == CLI_OK && json_array_size(way.steps) == 0) {
         code = cli_fail(CLI_FAILED, "trace", "%s: nothing is known of it", argv[1]);
@@ -88,6 +88,6 @@ cmd_trace(int argc, char **argv)
         print(&way, argv[1], json);
     }
     json_decref(way.steps);
-    database_close(&d);
+    session_close(&d);
     return code;
 }

@@ -1,4 +1,4 @@
-#include "supervisor/cli/database.h"
+#include "supervisor/cli/session.h"
 
 #include "db/migrate.h"
 #include "proto/err.h"
@@ -11,7 +11,7 @@
 #define CONNECT_MS 5000
 #define ANSWER_MS 30000
 
-struct database {
+struct session {
     const char *command;
     struct loop *loop;
     struct pg *pg;
@@ -25,16 +25,16 @@ struct database {
 static void
 on_refused(void *arg, const char *why)
 {
-    struct database *d = arg;
+    struct session *d = arg;
 
     snprintf(d->refused, sizeof(d->refused), "%s", why);
 }
 
 int
-database_open(const char *command, struct database **ret)
+session_open(const char *command, struct session **ret)
 {
     const char *url = getenv("DATABASE_URL");
-    struct database *d = xcalloc(1, sizeof(*d));
+    struct session *d = xcalloc(1, sizeof(*d));
     const struct pg_events events = {.refused = on_refused, .arg = d};
     int64_t until = clock_ms() + CONNECT_MS;
 
@@ -58,7 +58,7 @@ database_open(const char *command, struct database **ret)
 }
 
 void
-database_close(struct database **d_p)
+session_close(struct session **d_p)
 {
     if (*d_p != NULL) {
         pg_close(&(*d_p)->pg);
@@ -71,7 +71,7 @@ database_close(struct database **d_p)
 }
 
 struct pg_txn *
-database_begin(struct database *d)
+session_begin(struct session *d)
 {
     return pg_begin(d->pg);
 }
@@ -79,7 +79,7 @@ database_begin(struct database *d)
 static void
 on_reply(void *arg, const struct pg_reply *reply)
 {
-    struct database *d = arg;
+    struct session *d = arg;
 
     d->err = reply->err;
     snprintf(d->detail, sizeof(d->detail), "%s", reply->detail);
@@ -89,7 +89,7 @@ on_reply(void *arg, const struct pg_reply *reply)
 }
 
 int
-database_run(struct database *d, struct pg_txn **t_p,
+session_run(struct session *d, struct pg_txn **t_p,
              void (*read)(void *arg, const struct pg_reply *reply), void *arg)
 {
     d->read = read;

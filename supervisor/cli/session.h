@@ -1,23 +1,23 @@
-/* database - the connection of one command: opened, asked, closed; every fault is told here. */
-#ifndef SUPERVISOR_CLI_DATABASE_H
-#define SUPERVISOR_CLI_DATABASE_H
+/* session - the connection of one command: opened, asked, closed; every fault is told here. */
+#ifndef SUPERVISOR_CLI_SESSION_H
+#define SUPERVISOR_CLI_SESSION_H
 
 #include "db/pg.h"
 
 #include <stdint.h>
 
-struct database;
+struct session;
 
 /* Connects to DATABASE_URL within 5 s; its schema must be this program's. 0, or an exit code after
- * one line on stderr in the name of `command`. Close with database_close() in any case. */
-int database_open(const char *command, struct database **ret);
+ * one line on stderr in the name of `command`. Close with session_close() in any case. */
+int session_open(const char *command, struct session **ret);
 /* Accepts NULL. Sets *d_p to NULL. */
-void database_close(struct database **d_p);
+void session_close(struct session **d_p);
 
-struct pg_txn *database_begin(struct database *d);
+struct pg_txn *session_begin(struct session *d);
 /* Runs the transaction (taken), and calls read() with its results. 0, or an exit code after one
  * line. */
-int database_run(struct database *d, struct pg_txn **t_p,
+int session_run(struct session *d, struct pg_txn **t_p,
                  void (*read)(void *arg, const struct pg_reply *reply), void *arg);
 
 #define TIME_TEXT_SIZE 32

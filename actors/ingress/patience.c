@@ -159,6 +159,8 @@ patience_limit(enum patience_phase phase, bool tight)
         return tight ? 250 : 15000;
     case PATIENCE_BODY:
         return tight ? 2000 : 5000;
+    case PATIENCE_LINGER:
+        return 300;
     case PATIENCE_WORK:
         break;
     }

@@ -19,10 +19,11 @@
 #include <stdint.h>
 
 enum patience_phase {
-    PATIENCE_HEAD, /* the first request's head is awaited */
-    PATIENCE_IDLE, /* another request may follow on the connection */
-    PATIENCE_BODY, /* a body is being read, or what the client still sends is thrown away */
-    PATIENCE_WORK, /* we are at work: the client waits for us */
+    PATIENCE_HEAD,   /* the first request's head is awaited */
+    PATIENCE_IDLE,   /* another request may follow on the connection */
+    PATIENCE_BODY,   /* a body is being read, or what the client still sends is thrown away */
+    PATIENCE_LINGER, /* the last answer is on its way, and bytes that nobody reads may still come */
+    PATIENCE_WORK,   /* we are at work: the client waits for us */
 };
 
 struct patience;

@@ -96,13 +96,28 @@ is_other_method(const struct mg_request_info *info)
     return true;
 }
 
+/* Reads what is left of a head that is too long, so that the answer isn't lost with it. */
+static void
+linger(struct server *s, struct mg_connection *conn)
+{
+    const struct mg_request_info *info = mg_get_request_info(conn);
+    struct patience_entry *e = entry_of(conn);
+    char scrap[4096];
+
+    patience_name(s->set.patience, e, info->remote_addr, info->remote_port);
+    patience_phase(s->set.patience, e, PATIENCE_LINGER, clock_ms());
+    for (int i = 0; i < 64 && mg_read(conn, scrap, sizeof(scrap)) > 0; i++) {
+    }
+}
+
 /* CivetWeb itself says no: a head that it can't read, or that is too long or too slow. */
 static int
 on_error(struct mg_connection *conn, int status, const char *message)
 {
     struct server *s = mg_get_user_data(mg_get_context(conn));
     struct answer a = {.close = true};
-    const char *detail = "The request could not be understood.";
+    const char *detail =
+        "The request's head could not be understood, or has more than 16384 bytes.";
     const struct mg_request_info *info = mg_get_request_info(conn);
     int64_t age_ms = patience_age(s->set.patience, entry_of(conn), clock_ms());
 
@@ -110,9 +125,6 @@ on_error(struct mg_connection *conn, int status, const char *message)
         age_ms >= patience_limit(PATIENCE_HEAD, true)) {
         status = 408;
         detail = "The request did not arrive in time.";
-    } else if (status == 413) {
-        status = 431;
-        detail = "The request's head has more than 16384 bytes.";
     } else if (status == 411) {
         status = 400;
         detail = "Content-Length must be a whole number.";
@@ -126,6 +138,9 @@ on_error(struct mg_connection *conn, int status, const char *message)
         answer_problem(&a, status, detail, NULL);
     }
     write_answer(s, conn, &a, false);
+    if (malformed) {
+        linger(s, conn);
+    }
     meter_request(s->set.meter, "refused", status, 0);
     answer_fini(&a);
     return 0;

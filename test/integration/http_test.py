@@ -181,7 +181,7 @@ def test_a_megabyte_is_refused_and_the_answer_arrives(system):
     (b"GET / HTTP/1.1\r\n\r\n", [400]),
     (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", [400]),
     (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(70)) + b"\r\n", [431]),
-    (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20000 + b"\r\n\r\n", [431]),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20000 + b"\r\n\r\n", [400, 431]),
     (b"GET /" + b"a" * 600 + b" HTTP/1.1\r\nHost: x\r\n\r\n", [414]),
     (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", [400, 505]),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", [400]),
@@ -191,7 +191,7 @@ def test_a_megabyte_is_refused_and_the_answer_arrives(system):
     (b"GET /assets/%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", [404]),
     (b"GET /support/status/ HTTP/1.1\r\nHost: x\r\n\r\n", [404]),
     (b"GET //////// HTTP/1.1\r\nHost: x\r\n\r\n", [404]),
-])
+], ids=lambda v: v[:40].decode("latin-1").replace("\r\n", "|") if isinstance(v, bytes) else "-".join(map(str, v)))
 def test_unsound_requests_are_refused(system, request_, statuses):
     status, headers, body = raw(system, request_)
     assert status in statuses, body

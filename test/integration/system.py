@@ -187,7 +187,7 @@ class System:
         """Until the actor runs again as another process."""
         def back():
             row = self.actors()[name]
-            return row["pid"] not in (0, None, old_pid) and row["state"] == "running"
+            return row["pid"] not in (0, None, old_pid) and row["state"] == "ready"
 
         wait_for(back, deadline, f"a new {name}")
 

@@ -34,13 +34,11 @@ def test_a_question_is_answered_with_the_history_in_the_evidence(swapped):
     steps = swapped.sql("select r.step, r.tool, r.result from agent_runs r join messages m on m.unit_id = r.unit_id"
                         " where m.body = 'Where is my data kept?' and m.direction = 'inbound' order by r.step")
     history = [result for _, tool, result in steps if tool == "get_customer_history"]
-    assert len(history) == 1 and "own actor" in str(history[0]), steps
+    assert history == [{"messages": 2}], steps  # the first question and its answer
 
 
-def test_an_escalation_carries_the_history(swapped):
-    email = "swap2@example.org"
-    swapped.wait_outcome(swapped.submit(email=email, message="How do I write my own actor?"))
-    assert swapped.wait_outcome(swapped.submit(email=email, message="I want a refund"))["status"] == "escalated"
+def test_an_escalation_needs_no_history(swapped):
+    assert swapped.wait_outcome(swapped.submit(message="I want a refund"))["status"] == "escalated"
 
 
 def test_it_comes_back_when_it_is_killed(swapped):

@@ -121,8 +121,10 @@ on_error(struct mg_connection *conn, int status, const char *message)
     const struct mg_request_info *info = mg_get_request_info(conn);
     int64_t age_ms = patience_age(s->set.patience, entry_of(conn), clock_ms());
 
-    if (strcmp(message, "Malformed message") == 0 &&
-        age_ms >= patience_limit(PATIENCE_HEAD, true)) {
+    /* CivetWeb's word for what is too slow, too long or not HTTP. */
+    bool malformed = strcmp(message, "Malformed message") == 0;
+
+    if (malformed && age_ms >= patience_limit(PATIENCE_HEAD, true)) {
         status = 408;
         detail = "The request did not arrive in time.";
     } else if (status == 411) {

@@ -1,6 +1,7 @@
 #include "db/batch.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,9 +80,9 @@ batch_lock(struct pg_txn *t, struct unit *const *units, size_t n,
     pg_array(t, PG_INT);
     for (size_t i = 0; i < n; i++) {
         struct id k = key(units[i]);
-        int64_t number;
+        uint64_t number; /* lock_key() of the schema */
         memcpy(&number, k.b, sizeof(number));
-        pg_put_int(t, number);
+        pg_put_int(t, (int64_t)be64toh(number));
     }
     pg_array_end(t);
 }

@@ -2,15 +2,14 @@
 
 #include "db/log.h"
 
-/* The gate of the three outcomes: the customer's lock of db/batch.h (the first eight bytes of the
- * id as a number). Taken before the append lock, so that appends never wait for a customer. */
+/* The gate of the three outcomes: the customer's lock, as the sender and the escalator take it
+ * (db/batch.h), and the conversation's row. The insert that follows sees what they did, and they
+ * see the letter. Taken before the append lock, so that appends never wait for a conversation. */
 static const struct pg_stmt dead_gate = {
     "dead_gate",
-    "select count(pg_advisory_xact_lock("
-    "  get_byte(c, 0)::bigint | get_byte(c, 1)::bigint << 8 | get_byte(c, 2)::bigint << 16"
-    "  | get_byte(c, 3)::bigint << 24 | get_byte(c, 4)::bigint << 32 | get_byte(c, 5)::bigint << 40"
-    "  | get_byte(c, 6)::bigint << 48 | get_byte(c, 7)::bigint << 56))"
-    " from (select uuid_send(customer_id) from messages where id = $1) as m(c)",
+    "with m as materialized (select conversation_id, pg_advisory_xact_lock(lock_key(customer_id))"
+    "                          from messages where id = $1)"
+    " select c.id from m join conversations c on c.id = m.conversation_id for update of c",
 };
 /* A repeat after an unknown outcome finds the open row and adds nothing. */
 static const struct pg_stmt dead_insert = {

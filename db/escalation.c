@@ -29,8 +29,8 @@ escalation_get_customer(const PGresult *r, int row, struct escalation_customer *
     ret->identifiers = pg_json(r, row, 2);
 }
 
-/* A unit that has its reply, or lies among the dead letters, gets no escalation, whoever asks. The
- * row that was stored first is the one that is told, to a replay as well. */
+/* A unit that has its reply or its dead letter gets no escalation, whoever asks. The row that was
+ * stored first is the one that is told, to a replay as well. */
 static const struct pg_stmt store = {
     "escalation_store",
     "with u as materialized ("
@@ -95,7 +95,7 @@ escalation_get(const PGresult *r, int row, struct escalation_stored *ret)
     bool stored = pg_bool(r, row, 1);
 
     *ret = (struct escalation_stored){.unit = pg_id(r, row, 0), .ref = pg_text(r, row, 2)};
-    ret->outcome = stored ? ESCALATION_STORED : ESCALATION_ANSWERED;
+    ret->outcome = stored ? ESCALATION_STORED : ESCALATION_NONE;
     if (stored) {
         ret->reason = pg_text(r, row, 3);
         ret->summary = pg_text(r, row, 4);

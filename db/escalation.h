@@ -25,8 +25,9 @@ struct escalation {
 };
 
 enum escalation_outcome {
-    ESCALATION_STORED,   /* it stands: since now, or since an earlier delivery of the unit */
-    ESCALATION_ANSWERED, /* the unit has a reply or an open dead letter: nothing to escalate */
+    ESCALATION_STORED, /* it stands: since now, or since an earlier delivery of the unit */
+    ESCALATION_NONE, /* the unit has another outcome, a reply or a dead letter: nothing to escalate
+                      */
 };
 
 /* Adds the statement that looks the customers up; a row each for those that exist, in any order. */
@@ -42,7 +43,7 @@ struct escalation_stored {
     struct id unit;
     enum escalation_outcome outcome;
     struct str ref;
-    /* the row as it was first stored; unset where the unit is answered */
+    /* the row as it was first stored; unset where there is none */
     struct str reason, summary, context;
     int64_t at_us;
 };

@@ -35,7 +35,8 @@ static const struct pg_stmt delivered = {
     "   where t.id = u.conversation and t.status = 'open' and u.content"
     ") "
     "select u.unit, b.id is not null"
-    "       or exists (select from outbox o where o.id = u.unit and o.state = 'SENT')"
+    "       or exists (select from outbox o where o.id = u.unit and o.state = 'SENT'),"
+    "       exists (select from dead_letters d where d.unit_id = u.unit and d.state = 'dead')"
     "  from u left join born b on b.id = u.unit",
 };
 
@@ -69,5 +70,7 @@ void
 outbox_get(const PGresult *r, int row, struct id *ret_unit, enum outbox_outcome *ret_outcome)
 {
     *ret_unit = pg_id(r, row, 0);
-    *ret_outcome = pg_bool(r, row, 1) ? OUTBOX_SENT : OUTBOX_REFUSED;
+    *ret_outcome = pg_bool(r, row, 1)   ? OUTBOX_SENT
+                   : pg_bool(r, row, 2) ? OUTBOX_DEAD
+                                        : OUTBOX_REFUSED;
 }

@@ -22,8 +22,8 @@ struct outbox_reply {
 
 enum outbox_outcome {
     OUTBOX_SENT,    /* the reply stands: stored now, or at an earlier delivery of the unit */
-    OUTBOX_REFUSED, /* a person owns the conversation, or the unit (an escalation, an open dead
-                       letter): nothing was stored */
+    OUTBOX_DEAD,    /* the unit was given up meanwhile: its dead letter is its outcome */
+    OUTBOX_REFUSED, /* a person owns the conversation, or the unit: nothing was stored */
 };
 
 /* Adds the one statement that stores n replies, no customer twice. */

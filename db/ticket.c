@@ -7,8 +7,9 @@
 
 #define HALF_BITS 15
 #define HALF_MASK ((1U << HALF_BITS) - 1)
-#define ROUNDS 6 /* four make a Feistel network a good permutation; two more for the small halves  \
-                  */
+#define ROUNDS                                                                                     \
+    6 /* four make a Feistel network a good permutation; two more for the small halves             \
+       */
 
 static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 

@@ -209,7 +209,7 @@ stored(struct actor *self, const struct pg_reply *reply, struct unit *const *uni
             continue;
         }
         switch (now.outcome) {
-        case ESCALATION_ANSWERED:
+        case ESCALATION_NONE:
             drop(u);
             unit_done(self, u);
             break;

@@ -158,6 +158,7 @@ stored(struct actor *self, const struct pg_reply *reply, struct unit *const *uni
             drop(units[i]);
             switch (outcome) {
             case OUTBOX_SENT:
+            case OUTBOX_DEAD:
                 unit_done(self, units[i]);
                 break;
             case OUTBOX_REFUSED:

@@ -6,6 +6,11 @@
 -- changed after their insert leave room on their page (fillfactor), and no changed column is indexed,
 -- so that a change touches no index (HOT).
 
+-- The number of the lock under which it is decided what becomes of a customer's messages: taken with
+-- pg_advisory_xact_lock() in a statement of its own, before anything is read (db/batch.h).
+create function lock_key(customer uuid) returns bigint immutable strict parallel safe language sql
+    return ('x' || left(replace(customer::text, '-', ''), 16))::bit(64)::bigint;
+
 create table customers (
     id uuid primary key, -- id_derive ("customer", assurance \x1f kind \x1f value) of the first identifier
     name text,
@@ -67,7 +72,7 @@ create table messages (
     check ((direction = 'inbound') = (author = 'customer')),
     foreign key (customer_id, conversation_id) references conversations (customer_id, id)
         on update cascade
-) with (fillfactor = 80);
+) with (fillfactor = 65); -- a batch stores a page of them, and triage's scores must fit beside them
 create unique index messages_one_reply on messages (unit_id)
     where direction = 'outbound' and author = 'fte';
 create unique index messages_external on messages (channel, external_id)
@@ -93,7 +98,7 @@ create table tickets (
     updated_at timestamptz not null default now(),
     resolved_at timestamptz,
     foreign key (customer_id, id) references conversations (customer_id, id) on update cascade
-) with (fillfactor = 75);
+) with (fillfactor = 60);
 comment on table tickets is 'One ticket a conversation.';
 
 -- A reference is a keyed permutation of a number (db/ticket.h): it never collides, and the next one

@@ -2,6 +2,7 @@
 #include "db/batch.h"
 #include "db/escalation.h"
 #include "db/outbox.h"
+#include "proto/clock.h"
 #include "test/unit/db/database.h"
 
 #include <criterion/criterion.h>
@@ -115,6 +116,26 @@ standing(const struct talk *talk)
                         id, id, id, id);
 }
 
+struct race {
+    int answers, errors;
+    bool both;
+};
+
+static void
+raced(void *arg, const struct pg_reply *reply)
+{
+    struct race *race = arg;
+
+    race->errors += reply->err != 0;
+    race->both = ++race->answers == 2;
+}
+
+static struct id
+customer_of(const struct unit *u)
+{
+    return ((const struct talk *)u->data)->customer;
+}
+
 Test(outcome, is_a_reply_once_and_the_ticket_is_resolved)
 {
     struct database db;
@@ -199,8 +220,64 @@ Test(outcome, is_no_escalation_of_a_unit_that_has_its_reply)
 
     database_init(&db);
     send_reply(&db, &r);
-    cr_assert_eq(escalate(&db, &e).outcome, ESCALATION_ANSWERED);
+    cr_assert_eq(escalate(&db, &e).outcome, ESCALATION_NONE);
     cr_assert_str_eq(standing(&t), "1/1/0/resolved/automatic");
+    database_fini(&db);
+}
+
+Test(outcome, is_a_dead_letter_and_nothing_else_until_it_is_replayed)
+{
+    struct database db;
+    struct talk t = talk();
+    struct outbox_reply r = reply_to(&t);
+    struct escalation e = escalation_of(&t);
+
+    database_init(&db);
+    database_sql(
+        "insert into dead_letters (unit_id, topic, partition, record_offset, key, message_ids,"
+        " bodies, received_at, error, service, why, attempts) values ('%s',"
+        " 'fte.tickets.incoming', 0, 0, 'k', '{}', '{}', now(), 'timeout', 'edge', 'x', 5)",
+        database_id(t.unit));
+    cr_assert_eq(send_reply(&db, &r), OUTBOX_DEAD);
+    cr_assert_eq(escalate(&db, &e).outcome, ESCALATION_NONE);
+    cr_assert_str_eq(standing(&t), "0/0/0/open/automatic");
+    database_sql("update dead_letters set state = 'replayed' where unit_id = '%s'",
+                 database_id(t.unit));
+    cr_assert_eq(send_reply(&db, &r), OUTBOX_SENT);
+    cr_assert_str_eq(standing(&t), "1/1/0/resolved/automatic");
+    database_fini(&db);
+}
+
+Test(outcome, locks_are_the_same_in_c_and_in_sql)
+{
+    struct database db;
+    struct talk t = talk();
+    struct unit unit = {.data = &t}, *list = &unit;
+    struct pg_txn *txn;
+
+    database_init(&db);
+    database_sql("begin");
+    database_sql("select pg_advisory_xact_lock(lock_key('%s'))", database_id(t.customer));
+    database_sql("set local lock_timeout = '1s'");
+    txn = pg_begin(db.pg);
+    batch_lock(txn, &list, 1, customer_of);
+    {
+        struct race race = {0};
+        int64_t end = clock_ms() + 5000;
+        int waiting = 0;
+        pg_commit(&txn, raced, &race);
+        /* The other connection must come to wait for the very same lock. */
+        while (waiting < 2 && clock_ms() < end) {
+            loop_turn(db.loop, 5);
+            sscanf(database_sql("select count(*) from pg_locks where locktype = 'advisory' and"
+                                " (classid::bigint << 32 | objid::bigint) = lock_key('%s')",
+                                database_id(t.customer)),
+                   "%d", &waiting);
+        }
+        cr_assert_eq(waiting, 2);
+        cr_assert_eq(race.answers, 0);
+    }
+    database_sql("commit");
     database_fini(&db);
 }
 
@@ -219,26 +296,6 @@ Test(outcome, is_refused_where_the_conversation_is_another_customers)
 
 /* --- two workers at once ------------------------------------------------------------------------
  */
-
-struct race {
-    int answers, errors;
-    bool both;
-};
-
-static void
-raced(void *arg, const struct pg_reply *reply)
-{
-    struct race *race = arg;
-
-    race->errors += reply->err != 0;
-    race->both = ++race->answers == 2;
-}
-
-static struct id
-customer_of(const struct unit *u)
-{
-    return ((const struct talk *)u->data)->customer;
-}
 
 /* What the sender, or the escalator, sends for the talks: sorted, locks first. */
 static void

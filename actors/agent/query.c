@@ -1,25 +1,11 @@
 #include "actors/agent/query.h"
 
-#include <ctype.h>
-#include <strings.h>
+#include "proto/stopword.h"
 
-/* English words that say nothing of what a message is about. */
-static const char *const EMPTY[] = {
-    "a",       "about",  "again", "all",  "also",    "am",   "an",    "and",     "any",
-    "are",     "as",     "at",    "be",   "been",    "but",  "by",    "can",     "could",
-    "dear",    "did",    "do",    "does", "for",     "from", "good",  "had",     "has",
-    "have",    "hello",  "help",  "hey",  "hi",      "i",    "if",    "in",      "is",
-    "it",      "its",    "just",  "know", "like",    "me",   "might", "morning", "must",
-    "my",      "need",   "of",    "on",   "or",      "our",  "out",   "please",  "really",
-    "regards", "should", "so",    "some", "somehow", "tell", "thank", "thanks",  "that",
-    "the",     "their",  "them",  "then", "there",   "they", "this",  "to",      "trying",
-    "us",      "very",   "was",   "we",   "were",    "will", "with",  "would",   "you",
-    "your",
-};
+#include <ctype.h>
 
 static void add_content(struct str sentence, struct buf *ret);
 static bool next_sentence(struct str *rest, struct str *ret);
-static bool is_empty_word(struct str word);
 static size_t blank_run(struct str s);
 static void cut(struct buf *b);
 static bool next_letter(struct str s, size_t *at, char *ret);
@@ -40,8 +26,8 @@ query_first(const struct str *messages, size_t n, struct buf *ret)
 }
 
 void
-query_second(struct str subject, struct str category, const struct str *messages, size_t n,
-             struct str first, struct buf *ret)
+query_second(struct str subject, struct str category, struct str ref, const struct str *messages,
+             size_t n, struct str first, struct buf *ret)
 {
     struct buf asking = {0}, all = {0};
 
@@ -56,7 +42,7 @@ query_second(struct str subject, struct str category, const struct str *messages
         }
     }
     struct str words = asking.n > 0 ? buf_str(&asking) : buf_str(&all);
-    const struct str before[] = {str_trim(subject), str_trim(category), STR("how to")};
+    const struct str before[] = {str_trim(subject), str_trim(category), ref};
 
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
         buf_clear(ret);
@@ -111,7 +97,7 @@ add_content(struct str sentence, struct buf *ret)
             word.p++;
             word.n--;
         }
-        if (word.n > 0 && !is_empty_word(word)) {
+        if (word.n > 0 && !stopword(word)) {
             buf_add_c(ret, ret->n ? " " : "");
             buf_add_str(ret, word);
         }
@@ -141,17 +127,6 @@ next_sentence(struct str *rest, struct str *ret)
     rest->p += n;
     rest->n -= n;
     return ret->n > 0;
-}
-
-static bool
-is_empty_word(struct str word)
-{
-    for (size_t i = 0; i < sizeof EMPTY / sizeof *EMPTY; i++) {
-        if (strlen(EMPTY[i]) == word.n && strncasecmp(EMPTY[i], word.p, word.n) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static size_t

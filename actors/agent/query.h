@@ -14,9 +14,10 @@
 void query_first(const struct str *messages, size_t n, struct buf *ret);
 
 /* The second, always another one than `first`: the sentences that ask something (or all, where none
- * does) without the words that carry nothing, behind the subject. */
-void query_second(struct str subject, struct str category, const struct str *messages, size_t n,
-                  struct str first, struct buf *ret);
+ * does) without the words that carry nothing, behind the subject. Where that is the first again:
+ * behind the category; else behind the ticket's reference, which no knowledge base knows. */
+void query_second(struct str subject, struct str category, struct str ref,
+                  const struct str *messages, size_t n, struct str first, struct buf *ret);
 
 /* True if both are the same question: letter case, blanks and punctuation do not count. */
 bool query_same(struct str a, struct str b);

@@ -98,8 +98,8 @@ turn_query(struct turn *t)
     if (s->query.n == 0 && t->searches == 0) {
         query_first(t->message, t->messages, &s->query);
     } else if (s->query.n == 0) {
-        query_second(t->subject, t->category, t->message, t->messages, buf_str(&t->search[0].query),
-                     &s->query);
+        query_second(t->subject, t->category, t->ref, t->message, t->messages,
+                     buf_str(&t->search[0].query), &s->query);
     }
     return buf_str(&s->query);
 }

@@ -1,5 +1,7 @@
 #include "actors/kb/rank.h"
 
+#include "proto/stopword.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -21,7 +23,7 @@ struct terms {
 };
 
 struct ranker {
-    struct words *text;
+    struct words *words;
     struct keys keys;
     struct terms stems, grams;
     float *part, *bm25, *cosine, *logit, *score; /* by passage; one block, owned */
@@ -69,7 +71,7 @@ ranker_new(void)
 {
     struct ranker *r = xcalloc(1, sizeof *r);
 
-    r->text = words_new("english");
+    r->words = words_new("english");
     return r;
 }
 
@@ -79,7 +81,7 @@ ranker_free(struct ranker **r_p)
     struct ranker *r = *r_p;
 
     if (r) {
-        words_free(&r->text);
+        words_free(&r->words);
         keys_fini(&r->keys);
         free(r->stems.p);
         free(r->grams.p);
@@ -93,7 +95,7 @@ ranker_free(struct ranker **r_p)
 struct words *
 ranker_words(struct ranker *r)
 {
-    return r->text;
+    return r->words;
 }
 
 void
@@ -101,7 +103,7 @@ rank(struct ranker *r, const struct index *x, struct str query, size_t limit, st
 {
     bool trained = x->grams.learned.weight != NULL;
 
-    *ret = (struct ranking){0};
+    *ret = (struct ranking){.trained = trained};
     if (x->n == 0) {
         return;
     }
@@ -109,10 +111,13 @@ rank(struct ranker *r, const struct index *x, struct str query, size_t limit, st
         query.n = RANK_MAX_QUERY;
     }
     make_room(r, x);
-    words_read(r->text, query);
-    words_stems(r->text, &r->keys);
+    words_read(r->words, query);
+    for (size_t i = 0; i < words_count(r->words); i++) {
+        ret->telling += !stopword(words_at(r->words, i));
+    }
+    words_stems(r->words, &r->keys);
     read_terms(&r->stems, &x->stems, &r->keys, x->idf_unknown_stem);
-    words_grams(r->text, &r->keys);
+    words_grams(r->words, &r->keys);
     read_terms(&r->grams, &x->grams, &r->keys, x->idf_unknown_gram);
 
     memset(r->score, 0, x->n * sizeof *r->score);
@@ -316,7 +321,7 @@ weigh(struct ranker *r, const struct index *x, const struct ranking *found, stru
         .margin = (1 - (found->n > 1 ? expf(found->hit[1].score - top) : 0)) / sum,
         .spread = x->n > 1 ? entropy / logf((float)x->n) : 0,
         .logit = r->logit[best],
-        .words = logf(1 + (float)words_count(r->text)),
+        .words = logf(1 + (float)words_count(r->words)),
     };
     weigh_shares(r, x, best, ret);
 }

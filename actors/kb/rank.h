@@ -38,6 +38,8 @@ struct ranking {
     struct ranked hit[RANK_MAX_HITS]; /* best first; those that share nothing are left out */
     size_t n;
     struct evidence evidence; /* of hit[0] */
+    bool trained;             /* the index has a model */
+    size_t telling;           /* words of the question that are about something (stopword.h) */
 };
 
 struct ranker; /* scratch memory for searches by one thread */

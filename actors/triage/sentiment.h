@@ -22,6 +22,19 @@ struct lexicon *lexicon_builtin(void);
 /* Accepts NULL. Sets *l_p to NULL. */
 void lexicon_free(struct lexicon **l_p);
 
+/* A word or phrase that has a weight, and what stands around it. */
+struct sentiment_term {
+    size_t at, n;  /* tokens at..at+n of the words */
+    double weight; /* of the lexicon, about -4..4 */
+    double factor; /* what its surroundings make of it */
+};
+
+#define SENTIMENT_MAX_TERMS 512 /* the rest of a long text is not weighed */
+
+/* The terms of a text, at most SENTIMENT_MAX_TERMS. Returns their number. */
+size_t sentiment_terms(const struct lexicon *l, const struct words *words,
+                       struct sentiment_term ret_terms[SENTIMENT_MAX_TERMS]);
+
 /* The sentiment of a text in [-1, 1]; 0 where nothing in it has a weight. */
 double sentiment_score(const struct lexicon *l, const struct words *words);
 

@@ -33,6 +33,24 @@ evidence(const struct decision *d)
     return all;
 }
 
+/* The words that make the sentiment: [word, weight, factor of its surroundings]. */
+static json_t *
+feelings(const struct decider *decider, const struct words *words)
+{
+    struct sentiment_term terms[SENTIMENT_MAX_TERMS];
+    size_t n = sentiment_terms(decider->lexicon, words, terms);
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < n; i++) {
+        struct str first = words->v[terms[i].at].text;
+        struct str last = words->v[terms[i].at + terms[i].n - 1].text;
+        json_array_append_new(all,
+                              json_pack("[s%, f, f]", first.p, (size_t)(last.p + last.n - first.p),
+                                        terms[i].weight, terms[i].factor));
+    }
+    return all;
+}
+
 static const char *
 answer(json_t *row, void *arg)
 {
@@ -54,8 +72,10 @@ answer(json_t *row, void *arg)
     decide(&run->decider, &in, d);
     out = json_pack("{s:O, s:b, s:s?, s:f}", "id", id ? id : json_null(), "escalate", d->escalate,
                     "reason", d->reason, "sentiment", d->sentiment);
-    if (run->explain)
+    if (run->explain) {
         json_object_set_new(out, "evidence", evidence(d));
+        json_object_set_new(out, "words", feelings(&run->decider, &d->words));
+    }
     jsonl_print(out);
     return NULL;
 }

@@ -47,6 +47,7 @@ bool cli_root(char *ret, size_t room);
 
 /* One line per command, alphabetically by file. */
 int cmd_check(int argc, char **argv);
+int cmd_customer(int argc, char **argv);
 int cmd_db(int argc, char **argv);
 int cmd_dlq(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
@@ -56,6 +57,7 @@ int cmd_migrate(int argc, char **argv);
 int cmd_restart(int argc, char **argv);
 int cmd_scale(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_ticket(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_triage(int argc, char **argv);

@@ -12,6 +12,13 @@ wanted() {
             '['*) section=${line//[\[\]]/} ;;
             *)
                 name=${line%% *}
+                # NAME? = not where a program of that name is there already, from wherever
+                case $name in
+                    *'?')
+                        name=${name%?}
+                        command -v "$name" > /dev/null && continue
+                        ;;
+                esac
                 for s in "$@"; do
                     [ "$s" = "$section" ] && echo "$name"
                 done

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No script, no style but our own sheet, no frame around us; and the address of a page is a secret,
- * so that no link on it may tell where it came from. */
+/* No script, no style but our own sheets (whose little pictures are data: addresses), no frame
+ * around us; and the address of a page is a secret, so that no link on it may tell where it came
+ * from. */
 static const char house_headers[] =
-    "Content-Security-Policy: default-src 'none'; style-src 'self'; img-src 'self'; "
+    "Content-Security-Policy: default-src 'none'; style-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n"
     "X-Content-Type-Options: nosniff\r\n"
     "X-Frame-Options: DENY\r\n"

@@ -119,6 +119,8 @@ submit_form(struct ingress *in, struct request *r, struct answer *a)
     (void)in;
     (void)r;
     page_form(a, 200, NULL, NULL, false);
+    /* Who goes back in the browser finds the same page: the text, and the same submission_id. */
+    a->cache = "private, no-cache";
 }
 
 /* Says no to a form, with what was typed kept. */

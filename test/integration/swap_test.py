@@ -45,3 +45,10 @@ def test_it_comes_back_when_it_is_killed(swapped):
     old = swapped.kill("history")
     swapped.wait_restarted("history", old)
     assert swapped.wait_outcome(swapped.submit(message="How do I start it?"))["status"] == "answered"
+
+
+def test_it_serves_a_new_router_as_well(swapped):
+    old = swapped.kill("router")
+    swapped.wait_restarted("router", old)
+    assert swapped.wait_outcome(swapped.submit(message="Where is my data kept?"))["status"] == "answered"
+    assert swapped.actors()["history"]["restarts"] <= 1  # it was not it that had to come back

@@ -2,6 +2,7 @@
 import json, os, subprocess, tempfile
 
 import pytest
+import sdk_test
 from system import BIN, ROOT
 
 with open(os.path.join(ROOT, "test/docs/questions.jsonl")) as f:
@@ -19,15 +20,15 @@ def search():
         url = subprocess.run([cluster, "start", state], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         env = dict(os.environ, DATABASE_URL=url, FTE_STATE_DIR=state)
 
-        def fte(*args):
-            done = subprocess.run([os.path.join(BIN, "fte"), *args], cwd=ROOT, env=env, text=True, capture_output=True)
-            assert done.returncode == 0, done.stderr
-            return done.stdout
-
+        actors = sdk_test.System(state)
         try:
-            fte("migrate"), fte("kb", "import", "docs/guide")
-            yield lambda text: json.loads(fte("kb", "search", text, "--json"))
+            for command in (["migrate"], ["kb", "import", "docs/guide"]):
+                subprocess.run([os.path.join(BIN, "fte"), *command], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+            actors.start(os.path.join(BIN, "fte-kb"), env={"DATABASE_URL": url}, stderr=subprocess.DEVNULL)
+            peer = actors.peer()
+            yield lambda text: peer.ask("search_knowledge_base", {"query": text})[1]
         finally:
+            actors.stop()
             subprocess.run([cluster, "stop", state])
 
 

@@ -93,6 +93,7 @@ run: ## sets everything up, starts it and stays in the foreground (Ctrl-C stops 
 test: ## sets everything up and runs every test
 	@supervisor/setup.sh build run test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit
+	@$(MAKE) --no-print-directory -j$$(nproc) FAULTS=1 build
 	@BUILD=$(BUILD) test/run.sh all
 unit: ## only the unit tests
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit

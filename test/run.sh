@@ -25,7 +25,11 @@ unit() {
 
 integration() {
     ls test/integration/*_test.py > /dev/null 2>&1 || return 0
-    FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider test/contract test/docs test/integration || failed=1
+    FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider test/contract test/docs \
+        test/integration || failed=1
+    # Every fault point, with programs that have them; and the checker that judges.
+    FTE_BIN=$PWD/$build/bin FTE_FAULTS_BIN=$PWD/$build/faults/bin /usr/bin/python3 -m pytest -q \
+        -p no:cacheprovider test/chaos || failed=1
 }
 
 case $what in

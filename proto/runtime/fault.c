@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_FAULTS 16
+#define MAX_FAULTS 128
 
 enum action { ACTION_KILL, ACTION_STOP, ACTION_ERROR, ACTION_DELAY };
 

@@ -2,7 +2,7 @@
 --
 -- A record is appended under one transaction lock that is taken before its offset is drawn, so that
 -- offsets become visible in rising order: whoever has read up to N has seen all that is below N.
--- docs/adr/ has the reason.
+-- docs/adr/0008-one-lock-for-appending.md tells why.
 
 create table log_records (
     topic         text collate "C" not null,

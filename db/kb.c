@@ -71,7 +71,7 @@ static const struct pg_stmt import_rest = {
 };
 static const struct pg_stmt behind = {
     "kb_behind",
-    "select count(*) from " LOCKS_OF_SEARCHES " and objid < $1::bigint",
+    "select count(distinct pid) from " LOCKS_OF_SEARCHES " and objid < $1::bigint",
 };
 static const struct pg_stmt list = {
     "kb_list",

@@ -1,0 +1,78 @@
+#include "actors/agent/query.h"
+
+#include <criterion/criterion.h>
+
+static struct buf q;
+
+static void
+teardown(void)
+{
+    buf_fini(&q);
+}
+
+TestSuite(query, .fini = teardown);
+
+static const char *
+second(const char *subject, const char *category, const char *message)
+{
+    struct buf first = {0};
+    struct str m = str_of(message);
+
+    query_first(&m, 1, &first);
+    query_second(str_of(subject), str_of(category), STR("TKT-1"), &m, 1, buf_str(&first), &q);
+    cr_expect_not(query_same(buf_str(&first), buf_str(&q)), "%s", message);
+    buf_fini(&first);
+    return buf_c(&q);
+}
+
+Test(query, first_is_the_customers_words)
+{
+    const struct str m[] = {STR("  Hello "), STR("my card is lost\n")};
+
+    query_first(m, 2, &q);
+    cr_expect_str_eq(buf_c(&q), "Hello\nmy card is lost");
+}
+
+Test(query, second_is_the_asking_sentence_without_empty_words_behind_the_subject)
+{
+    cr_expect_str_eq(second("Order 7", "", "Hi there. I was in Rome. Where is the parcel now?"),
+                     "Order 7 parcel");
+    cr_expect_str_eq(second("", "", "Please help me. The parcel is lost!"), "parcel lost");
+}
+
+Test(query, second_is_always_another_one)
+{
+    cr_expect_str_eq(second("", "", "refund"), "TKT-1 refund");
+    cr_expect_str_eq(second("refund", "billing", "refund"), "billing refund");
+    cr_expect_str_eq(second("", "", "?"), "TKT-1");
+    cr_expect_str_eq(second("", "", ""), "TKT-1");
+    cr_expect_str_eq(second("Refund!", "", "refund"), "TKT-1 refund");
+}
+
+Test(query, is_bounded_and_not_cut_inside_a_character)
+{
+    struct buf text = {0};
+
+    for (int i = 0; i < 999; i++) {
+        buf_add_c(&text, "ä");
+    }
+    struct str m = buf_str(&text);
+    query_first(&m, 1, &q);
+    cr_expect_eq(q.n, QUERY_MAX);
+    cr_expect(str_is_text(buf_str(&q)));
+    buf_add_c(&text, "x");
+    m = buf_str(&text);
+    m.p++; /* characters no longer end on even bytes */
+    m.n--;
+    query_first(&m, 1, &q);
+    cr_expect_leq(q.n, QUERY_MAX);
+    buf_fini(&text);
+}
+
+Test(query, is_the_same_whatever_case_blanks_and_punctuation)
+{
+    cr_expect(query_same(STR("Where is it?"), STR("where IS  it")));
+    cr_expect_not(query_same(STR("Where is it?"), STR("where is")));
+    cr_expect_not(query_same(STR("1"), STR("2")));
+    cr_expect(query_same(STR(""), STR("?!")));
+}

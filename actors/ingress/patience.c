@@ -1,10 +1,12 @@
 #include "actors/ingress/patience.h"
 
 #include "proto/buf.h"
+#include "proto/runtime/loop.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,8 +161,6 @@ patience_limit(enum patience_phase phase, bool tight)
         return tight ? 250 : 15000;
     case PATIENCE_BODY:
         return tight ? 2000 : 5000;
-    case PATIENCE_LINGER:
-        return 300;
     case PATIENCE_WORK:
         break;
     }
@@ -285,6 +285,46 @@ walk(struct patience *p, bool tight, int64_t now_ms)
         closedir(fds);
     }
     return n;
+}
+
+/* The descriptor of a connection, or -1. */
+static int
+find_fd(const struct patience *p, struct peer wanted)
+{
+    DIR *fds = opendir("/proc/self/fd");
+    struct dirent *d;
+    int found = -1;
+
+    while (fds != NULL && found < 0 && (d = readdir(fds)) != NULL) {
+        char *end;
+        int fd = (int)strtol(d->d_name, &end, 10);
+        struct peer peer;
+        if (end != d->d_name && peer_of(fd, p->port, &peer) && peer.address == wanted.address &&
+            peer.port == wanted.port) {
+            found = fd;
+        }
+    }
+    if (fds != NULL) {
+        closedir(fds);
+    }
+    return found;
+}
+
+void
+patience_linger(struct patience *p, const struct patience_entry *e, int ms)
+{
+    int64_t until = clock_ms() + ms;
+    char scrap[4096];
+    struct pollfd pfd = {.fd = -1, .events = POLLIN};
+    int64_t left;
+
+    if (e == NULL || e->peer.address == 0) {
+        return;
+    }
+    pfd.fd = find_fd(p, e->peer);
+    while (pfd.fd >= 0 && (left = until - clock_ms()) > 0 && poll(&pfd, 1, (int)left) > 0 &&
+           recv(pfd.fd, scrap, sizeof(scrap), MSG_DONTWAIT) > 0) {
+    }
 }
 
 void

@@ -19,11 +19,10 @@
 #include <stdint.h>
 
 enum patience_phase {
-    PATIENCE_HEAD,   /* the first request's head is awaited */
-    PATIENCE_IDLE,   /* another request may follow on the connection */
-    PATIENCE_BODY,   /* a body is being read, or what the client still sends is thrown away */
-    PATIENCE_LINGER, /* the last answer is on its way, and bytes that nobody reads may still come */
-    PATIENCE_WORK,   /* we are at work: the client waits for us */
+    PATIENCE_HEAD, /* the first request's head is awaited */
+    PATIENCE_IDLE, /* another request may follow on the connection */
+    PATIENCE_BODY, /* a body is being read, or what the client still sends is thrown away */
+    PATIENCE_WORK, /* we are at work: the client waits for us */
 };
 
 struct patience;
@@ -48,6 +47,10 @@ bool patience_ended(struct patience *p, const struct patience_entry *e);
 
 /* Ends those that are too slow; how many. */
 unsigned patience_sweep(struct patience *p, int64_t now_ms);
+/* The connection's own thread, after its last answer: reads and forgets what still comes, for at
+ * most `ms`. Where mg_read() can't be called (it must not be where there is no whole head), and
+ * closing with unread bytes would take the answer with it. */
+void patience_linger(struct patience *p, const struct patience_entry *e, int ms);
 /* Ends the reading side of every connection and the listening: the server is about to stop, and its
  * threads would else look at the clock every two seconds only. */
 void patience_end_all(struct patience *p);

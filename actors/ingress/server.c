@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LINGER_MS 200
+
 struct server {
     struct server_settings set;
     struct mg_context *mg;
@@ -96,20 +98,6 @@ is_other_method(const struct mg_request_info *info)
     return true;
 }
 
-/* Reads what is left of a head that is too long, so that the answer isn't lost with it. */
-static void
-linger(struct server *s, struct mg_connection *conn)
-{
-    const struct mg_request_info *info = mg_get_request_info(conn);
-    struct patience_entry *e = entry_of(conn);
-    char scrap[4096];
-
-    patience_name(s->set.patience, e, info->remote_addr, info->remote_port);
-    patience_phase(s->set.patience, e, PATIENCE_LINGER, clock_ms());
-    for (int i = 0; i < 64 && mg_read(conn, scrap, sizeof(scrap)) > 0; i++) {
-    }
-}
-
 /* CivetWeb itself says no: a head that it can't read, or that is too long or too slow. */
 static int
 on_error(struct mg_connection *conn, int status, const char *message)
@@ -141,7 +129,9 @@ on_error(struct mg_connection *conn, int status, const char *message)
     }
     write_answer(s, conn, &a, false);
     if (malformed) {
-        linger(s, conn);
+        /* What is left of a head that is too long must not take the answer with it. */
+        patience_name(s->set.patience, entry_of(conn), info->remote_addr, info->remote_port);
+        patience_linger(s->set.patience, entry_of(conn), LINGER_MS);
     }
     meter_request(s->set.meter, "refused", status, 0);
     answer_fini(&a);

@@ -49,7 +49,7 @@ class System:
     are the files or directories that are imported before the start."""
 
     def __init__(self, table=None, knowledge=("docs/guide",), state=None, **settings):
-        self.table = table
+        self.table = table or os.environ.get("FTE_TEST_TABLE")  # to try another table with all tests
         self.knowledge = knowledge
         self.keep = state is not None
         self.state = state or tempfile.mkdtemp(prefix="fte-it.")
@@ -59,8 +59,8 @@ class System:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("FTE_") and k != "DATABASE_URL"}
         self.env.update(FTE_STATE_DIR=self.state, FTE_HTTP_PORT=str(self.port), FTE_RATE_LIMIT="0")
         self.env.update({k: str(v) for k, v in settings.items()})
-        if table:
-            self.env["FTE_CHILD_TABLE"] = table
+        if self.table:
+            self.env["FTE_CHILD_TABLE"] = self.table
         self.http = requests.Session()
         self.supervisor = None
         self.watcher = None

@@ -58,7 +58,7 @@ class Peer:
             if head["type"] == READY and not head["service"]:
                 self.send(READY, count=self.slots, pid=os.getpid())
                 self.known = True
-            elif head["type"] in (WORK, RETURN, FAIL, BUSY, LOST):
+            elif head["type"] in (WORK, CALL, RETURN, FAIL, BUSY, LOST):
                 self.inbox.append(Work(head, msgpack.unpackb(frames[1], strict_map_key=False) if frames[1] else None))
 
     def work(self, seconds=5):

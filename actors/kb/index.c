@@ -53,6 +53,23 @@ index_new(struct words *t, const struct passage *rows, size_t n)
 }
 
 void
+index_learn(const struct index *x, struct models *ret)
+{
+    learn(&x->stems.lines, x->passage_of_line, x->stems.vocabulary.n, x->n, &ret->stems);
+    learn(&x->grams.lines, x->passage_of_line, x->grams.vocabulary.n, x->n, &ret->grams);
+}
+
+void
+index_take(struct index *x, struct models *m)
+{
+    learned_fini(&x->stems.learned);
+    learned_fini(&x->grams.learned);
+    x->stems.learned = m->stems;
+    x->grams.learned = m->grams;
+    *m = (struct models){0};
+}
+
+void
 index_free(struct index **x_p)
 {
     struct index *x = *x_p;
@@ -235,7 +252,6 @@ build_space(struct space *s, struct words *t, features_fn *features, const struc
     }
     post(s, &whole, bm25);
     add_lines(s, &lines);
-    learn(&s->lines, x->passage_of_line, s->vocabulary.n, x->n, &s->learned);
     struct counts *both[] = {&whole, &lines};
     for (size_t i = 0; i < 2; i++) {
         free(both[i]->p);

@@ -76,9 +76,19 @@ struct index {
     char *bytes_; /* private */
 };
 
-/* Builds an index of copies of `rows`.
- * Caller frees with index_free(). `t` lends its scratch memory. */
+/* Builds an index of copies of `rows`, without models: it can be searched, less well. `t` lends its
+ * scratch memory. Caller frees with index_free(). */
 struct index *index_new(struct words *t, const struct passage *rows, size_t n);
+
+/* The models of an index: the slow part. */
+struct models {
+    struct learned stems, grams;
+};
+/* Trains them, changing nothing in `x`: another thread may do it while `x` is searched. */
+void index_learn(const struct index *x, struct models *ret);
+/* Gives them to the index, which owns them from now on. */
+void index_take(struct index *x, struct models *m);
+
 /* Accepts NULL. */
 void index_free(struct index **x_p);
 

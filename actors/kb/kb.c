@@ -17,16 +17,26 @@
 #include "db/actor_pg.h"
 #include "proto/runtime/actor.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define LOOK_EVERY_MS 1000 /* a notification can be missed: at a reconnect it is */
 
 struct kb {
     struct actor *self;
     struct pg *pg;
     struct ranker *ranker;
-    struct index *index;   /* NULL until the first load */
-    int64_t generation;    /* of the table, that `index` was built from */
-    bool loading, looking; /* a transaction is on its way */
+    struct index *index; /* that is searched; NULL until the first load */
+    struct index *next;  /* that a thread learns for; may be `index` itself */
+    int64_t generation;  /* of the table, that `index` was built from */
+    int64_t next_generation;
+    bool loading, looking; /* a transaction is on its way, or the thread runs */
     bool again;            /* the table changed while it was */
+    pthread_t thread;
+    bool threaded;
+    struct models models; /* the thread's, until `learned` */
+    atomic_bool learned;
+    int64_t began_ms;
     struct buf answer;
 };
 
@@ -40,7 +50,8 @@ static void look(void *arg);
 static void looked(void *arg, const struct pg_reply *reply);
 static void load(struct kb *k);
 static void loaded(void *arg, const struct pg_reply *reply);
-static void replace_index(struct kb *k, const struct pg_reply *reply);
+static void *learn_beside(void *arg);
+static void take_over(void *arg);
 static void served(void *arg, const struct pg_reply *reply);
 static void kb_fini(struct actor *self);
 
@@ -74,6 +85,7 @@ kb_init(struct actor *self)
     k->pg = actor_pg_open(self, on_notify, k);
     pg_listen(k->pg, KB_CHANNEL);
     load(k);
+    loop_at_turn_end(actor_loop(self), take_over, k);
     loop_timer(actor_loop(self), LOOK_EVERY_MS, LOOK_EVERY_MS, look, k);
     return 0;
 }
@@ -205,31 +217,61 @@ loaded(void *arg, const struct pg_reply *reply)
         k->loading = false;
         return;
     }
-    bool first = k->index == NULL;
-    replace_index(k, reply);
-    struct pg_txn *t = pg_begin(k->pg);
-    kb_serve(t, k->generation);
-    pg_commit(&t, served, k);
-    if (first) {
+    k->began_ms = clock_ms();
+    k->next = index_of_rows(ranker_words(k->ranker), reply->results[KB_LOAD_ROWS]);
+    k->next_generation = kb_load_generation(reply);
+    if (!k->index) { /* better than nothing, and at once */
+        k->index = k->next;
         actor_release(k->self);
+    }
+    k->threaded = pthread_create(&k->thread, NULL, learn_beside, k) == 0;
+    if (!k->threaded) {
+        learn_beside(k);
     }
 }
 
-static void
-replace_index(struct kb *k, const struct pg_reply *reply)
+/* In a thread of its own: searches go on. Reads only what is never changed. */
+static void *
+learn_beside(void *arg)
 {
-    int64_t began = clock_ms();
-    struct index *index = index_of_rows(ranker_words(k->ranker), reply->results[KB_LOAD_ROWS]);
+    struct kb *k = arg;
 
-    index_free(&k->index);
-    k->index = index;
-    k->generation = kb_load_generation(reply);
-    log_info("indexed", "generation=%lld passages=%zu lines=%zu left_out=%zu trained=%d ms=%lld",
-             (long long)k->generation, index->n, index->n_lines, index->left_out,
-             index->grams.learned.weight != NULL, (long long)(clock_ms() - began));
-    if (index->left_out > 0) {
-        log_warn("knowledge_base_too_large", "left_out=%zu", index->left_out);
+    index_learn(k->next, &k->models);
+    atomic_store(&k->learned, true);
+    loop_wake(actor_loop(k->self));
+    return NULL;
+}
+
+/* At the end of each turn of the loop: the index that has learned is searched from now on. */
+static void
+take_over(void *arg)
+{
+    struct kb *k = arg;
+
+    if (!atomic_load(&k->learned)) {
+        return;
     }
+    if (k->threaded) {
+        pthread_join(k->thread, NULL);
+        k->threaded = false;
+    }
+    atomic_store(&k->learned, false);
+    index_take(k->next, &k->models);
+    if (k->index != k->next) {
+        index_free(&k->index);
+    }
+    k->index = k->next;
+    k->next = NULL;
+    k->generation = k->next_generation;
+    log_info("indexed", "generation=%lld passages=%zu lines=%zu left_out=%zu trained=%d ms=%lld",
+             (long long)k->generation, k->index->n, k->index->n_lines, k->index->left_out,
+             k->index->grams.learned.weight != NULL, (long long)(clock_ms() - k->began_ms));
+    if (k->index->left_out > 0) {
+        log_warn("knowledge_base_too_large", "left_out=%zu", k->index->left_out);
+    }
+    struct pg_txn *t = pg_begin(k->pg);
+    kb_serve(t, k->generation);
+    pg_commit(&t, served, k);
 }
 
 static void
@@ -249,7 +291,15 @@ kb_fini(struct actor *self)
 {
     struct kb *k = actor_context(self);
 
+    if (k->threaded) {
+        pthread_join(k->thread, NULL);
+    }
+    learned_fini(&k->models.stems);
+    learned_fini(&k->models.grams);
     pg_close(&k->pg);
+    if (k->next != k->index) {
+        index_free(&k->next);
+    }
     index_free(&k->index);
     ranker_free(&k->ranker);
     buf_fini(&k->answer);

@@ -5,7 +5,8 @@
 #include "actors/kb/index.h"
 #include "db/kb.h"
 
-/* Builds an index of the rows of kb_load() or kb_rows(). Caller frees with index_free(). */
+/* An index of the rows of kb_load() or kb_rows(), without models. Caller frees with index_free().
+ */
 struct index *index_of_rows(struct words *t, const PGresult *r);
 
 #endif

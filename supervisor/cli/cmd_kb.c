@@ -456,5 +456,9 @@ read_index(void *ret, const struct pg_reply *reply)
 {
     struct load *l = ret;
 
+    struct models models;
+
     l->index = index_of_rows(ranker_words(l->ranker), reply->results[0]);
+    index_learn(l->index, &models);
+    index_take(l->index, &models);
 }

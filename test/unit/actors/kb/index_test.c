@@ -21,6 +21,17 @@ teardown(void)
 
 TestSuite(index, .init = setup, .fini = teardown);
 
+static struct index *
+build(const struct passage *rows, size_t n)
+{
+    struct index *made = index_new(w, rows, n);
+    struct models models;
+
+    index_learn(made, &models);
+    index_take(made, &models);
+    return made;
+}
+
 static struct passage
 row(const char *id, const char *title, const char *body)
 {
@@ -30,7 +41,7 @@ row(const char *id, const char *title, const char *body)
 
 Test(index, of_nothing_is_empty)
 {
-    x = index_new(w, NULL, 0);
+    x = build(NULL, 0);
     cr_expect_eq(x->n, 0);
     cr_expect_eq(x->n_lines, 0);
     cr_expect_eq(vocabulary_find(&x->stems.vocabulary, 1), -1);
@@ -40,7 +51,7 @@ Test(index, has_a_line_for_the_title_and_each_line_of_the_body)
 {
     const struct passage rows[] = {row("a", "Title", "one\n\ntwo three\n"), row("b", "B", "")};
 
-    x = index_new(w, rows, 2);
+    x = build(rows, 2);
     cr_assert_eq(x->n_lines, 4);
     cr_expect_eq(x->line_start[0], 0);
     cr_expect_eq(x->line_start[1], 3);
@@ -93,7 +104,7 @@ Test(index, gives_each_line_unit_length)
     const struct passage rows[] = {row("a", "Return an order", "Send the parcel back."),
                                    row("b", "Pay", "By card or by invoice.")};
 
-    x = index_new(w, rows, 2);
+    x = build(rows, 2);
     for (size_t line = 0; line < x->n_lines; line++) {
         float square = 0;
         for (uint32_t k = x->grams.lines.start[line]; k < x->grams.lines.start[line + 1]; k++) {
@@ -108,7 +119,7 @@ Test(index, weighs_a_rare_stem_more_than_a_common_one)
     const struct passage rows[] = {row("a", "card", "card order"), row("b", "card", "refund"),
                                    row("c", "card", "limit")};
 
-    x = index_new(w, rows, 3);
+    x = build(rows, 3);
     words_read(w, STR("card refund"));
     int64_t card = vocabulary_find(&x->stems.vocabulary, words_stem(w, 0));
     int64_t refund = vocabulary_find(&x->stems.vocabulary, words_stem(w, 1));
@@ -124,7 +135,7 @@ Test(index, leaves_out_what_is_over_the_limit_and_counts_it)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         rows[i] = row("x", "t", "");
     }
-    x = index_new(w, rows, sizeof rows / sizeof *rows);
+    x = build(rows, sizeof rows / sizeof *rows);
     cr_expect_eq(x->n, INDEX_MAX_PASSAGES);
     cr_expect_eq(x->left_out, 3);
     cr_expect_null(x->grams.learned.weight);
@@ -135,9 +146,9 @@ Test(index, is_the_same_each_time)
     const struct passage rows[] = {row("a", "Return", "Send it back.\nHow do I return it?"),
                                    row("b", "Pay", "By card.\nHow can I pay?"),
                                    row("c", "Open", "From nine.\nWhen are you open?")};
-    struct index *again = index_new(w, rows, 3);
+    struct index *again = build(rows, 3);
 
-    x = index_new(w, rows, 3);
+    x = build(rows, 3);
     cr_assert_not_null(x->grams.learned.weight);
     cr_expect_arr_eq(x->grams.learned.weight, again->grams.learned.weight,
                      x->grams.vocabulary.n * x->grams.learned.stride * sizeof(float));
@@ -150,7 +161,7 @@ Test(index, learns_to_tell_its_own_lines_apart)
                                    row("b", "Track", "where is it\nwhere is my order now"),
                                    row("c", "Cancel", "stop it\nI want to cancel my order")};
 
-    x = index_new(w, rows, 3);
+    x = build(rows, 3);
     const struct learned *l = &x->stems.learned;
     const struct lines *lines = &x->stems.lines;
     for (size_t line = 0; line < x->n_lines; line++) {

@@ -27,6 +27,7 @@ static void
 setup(void)
 {
     struct passage rows[sizeof SHOP / sizeof *SHOP];
+    struct models models;
 
     for (size_t i = 0; i < sizeof SHOP / sizeof *SHOP; i++) {
         rows[i] = (struct passage){.id = str_of(SHOP[i][0]),
@@ -36,6 +37,8 @@ setup(void)
     }
     r = ranker_new();
     x = index_new(ranker_words(r), rows, sizeof SHOP / sizeof *SHOP);
+    index_learn(x, &models);
+    index_take(x, &models);
 }
 
 static void

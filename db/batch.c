@@ -34,6 +34,19 @@ batch_commit(struct actor *self, struct pg *pg, const struct batch_stage *stage,
     }
 }
 
+struct unit *
+batch_take(struct unit **units, size_t n, struct id id)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct unit *u = units[i];
+        if (u != NULL && id_eq(u->head.id, id)) {
+            units[i] = NULL;
+            return u;
+        }
+    }
+    return NULL;
+}
+
 size_t
 batch_round(struct unit **units, size_t n, struct id (*key)(const struct unit *u))
 {

@@ -20,8 +20,7 @@ struct batch_stage {
     /* Adds the statements for the units to the transaction. */
     void (*put)(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n);
     /* The transaction is committed: settles each of the units, now or later. */
-    void (*stored)(struct actor *self, const struct pg_reply *reply, struct unit *const *units,
-                   size_t n);
+    void (*stored)(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n);
     /* Optional: frees unit->data of a unit that batch settles itself (by an error). */
     void (*drop)(struct unit *u);
 };
@@ -30,6 +29,10 @@ struct batch_stage {
  * the database is away or refuses. `stage` is static. Returns at once; n <= ACTOR_BATCH_MAX. */
 void batch_commit(struct actor *self, struct pg *pg, const struct batch_stage *stage,
                   struct unit *const *units, size_t n);
+
+/* The unit with this id, taken out of the array (NULL stands in its place): a unit that was settled
+ * is gone, and rows of a result come in any order. NULL where there is none. */
+struct unit *batch_take(struct unit **units, size_t n, struct id id);
 
 /* Sorts units by key, keeping the order of arrival among equals, then moves the first of each
  * key to the front. Number of those: the first round; the rest is sorted. Pure. */

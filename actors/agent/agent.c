@@ -38,8 +38,7 @@ static void composed(struct actor *self, void *arg, int err, struct str text, co
 static void decided(struct actor *self, struct unit *u);
 static void commit(void *arg);
 static void put_steps(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n);
-static void stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units,
-                   size_t n);
+static void stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n);
 static void pass_on(struct actor *self, struct unit *u);
 static void give_back(struct actor *self, struct unit *u, int err, const char *why);
 static void drop(struct unit *u);
@@ -277,7 +276,7 @@ put_steps(struct actor *self, struct pg_txn *t, struct unit *const *units, size_
 }
 
 static void
-stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units, size_t n)
+stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n)
 {
     const PGresult *before = reply->results[RUN_WRITE_RESULTS - 1];
 

@@ -37,11 +37,10 @@ static void escalator_work(struct actor *self, struct unit **units, size_t n);
 static struct id customer_of(const struct unit *u);
 static void put_questions(struct actor *self, struct pg_txn *t, struct unit *const *units,
                           size_t n);
-static void learned(struct actor *self, const struct pg_reply *reply, struct unit *const *units,
+static void learned(struct actor *self, const struct pg_reply *reply, struct unit **units,
                     size_t n);
 static void put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n);
-static void stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units,
-                   size_t n);
+static void stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n);
 static void publish(struct actor *self, struct publication **p_p);
 static void published(struct actor *self, void *arg, int err, const msgpack_object *body);
 static void drop(struct unit *u);
@@ -141,7 +140,7 @@ find_customer(const PGresult *r, struct id id, struct escalation_customer *ret)
 }
 
 static void
-learned(struct actor *self, const struct pg_reply *reply, struct unit *const *units, size_t n)
+learned(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n)
 {
     struct escalator *escalator = actor_context(self);
     const PGresult *history = reply->results[1];
@@ -182,19 +181,8 @@ put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n)
     escalation_put(t, rows, n);
 }
 
-static struct unit *
-find_unit(struct unit *const *units, size_t n, struct id id)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (id_eq(units[i]->head.id, id)) {
-            return units[i];
-        }
-    }
-    return NULL;
-}
-
 static void
-stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units, size_t n)
+stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n)
 {
     const PGresult *r = reply->results[1];
     struct publication *p = xcalloc(1, sizeof(*p));
@@ -204,7 +192,7 @@ stored(struct actor *self, const struct pg_reply *reply, struct unit *const *uni
         struct unit *u;
 
         escalation_get(r, row, &now);
-        u = find_unit(units, n, now.unit);
+        u = batch_take(units, n, now.unit);
         if (!u) {
             continue;
         }

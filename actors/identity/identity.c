@@ -35,8 +35,7 @@ static void identity_work(struct actor *self, struct unit **units, size_t n);
 static int read_sender(const struct identity *identity, struct unit *u, const char **ret_why);
 static struct id customer_of(const struct unit *u);
 static void put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n);
-static void stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units,
-                   size_t n);
+static void stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n);
 static void pass_on(struct actor *self, struct unit *u, const struct customer_found *found);
 static void drop(struct unit *u);
 static void identity_fini(struct actor *self);
@@ -177,7 +176,7 @@ put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n)
 }
 
 static void
-stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units, size_t n)
+stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n)
 {
     struct customer_found found[ACTOR_BATCH_MAX];
     bool all = customer_read(reply->results, reply->n, found, n);

@@ -25,8 +25,7 @@ static int sender_init(struct actor *self);
 static void sender_work(struct actor *self, struct unit **units, size_t n);
 static struct id customer_of(const struct unit *u);
 static void put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n);
-static void stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units,
-                   size_t n);
+static void stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n);
 static void drop(struct unit *u);
 static void sender_fini(struct actor *self);
 
@@ -142,29 +141,28 @@ put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n)
 }
 
 static void
-stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units, size_t n)
+stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n)
 {
     const PGresult *r = reply->results[1];
 
     for (int row = 0; row < PQntuples(r); row++) {
         enum outbox_outcome outcome;
+        struct unit *u;
         struct id unit;
 
         outbox_get(r, row, &unit, &outcome);
-        for (size_t i = 0; i < n; i++) {
-            if (!id_eq(units[i]->head.id, unit)) {
-                continue;
-            }
-            drop(units[i]);
-            switch (outcome) {
-            case OUTBOX_SENT:
-            case OUTBOX_DEAD:
-                unit_done(self, units[i]);
-                break;
-            case OUTBOX_REFUSED:
-                unit_pass(self, units[i], "escalate_to_human", NULL, (struct str){0});
-                break;
-            }
+        u = batch_take(units, n, unit);
+        if (u == NULL) {
+            continue;
+        }
+        drop(u);
+        switch (outcome) {
+        case OUTBOX_SENT:
+        case OUTBOX_DEAD:
+            unit_done(self, u);
+            break;
+        case OUTBOX_REFUSED:
+            unit_pass(self, u, "escalate_to_human", NULL, (struct str){0});
             break;
         }
     }

@@ -26,8 +26,7 @@ static void fetch_refs(void *arg);
 static void ticketer_work(struct actor *self, struct unit **units, size_t n);
 static struct id customer_of(const struct unit *u);
 static void put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n);
-static void stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units,
-                   size_t n);
+static void stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n);
 static void pass_on(struct actor *self, struct unit *u, const struct conversation_place *place);
 static void drop(struct unit *u);
 static void ticketer_fini(struct actor *self);
@@ -181,7 +180,7 @@ put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n)
 }
 
 static void
-stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units, size_t n)
+stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n)
 {
     struct ticketer *ticketer = actor_context(self);
     const PGresult *places = reply->results[CONVERSATION_STMTS];
@@ -191,13 +190,12 @@ stored(struct actor *self, const struct pg_reply *reply, struct unit *const *uni
     }
     for (int row = 0; row < PQntuples(places); row++) {
         struct conversation_place place;
+        struct unit *u;
 
         conversation_get(places, row, &place);
-        for (size_t i = 0; i < n; i++) {
-            if (id_eq(units[i]->head.id, place.unit)) {
-                pass_on(self, units[i], &place);
-                break;
-            }
+        u = batch_take(units, n, place.unit);
+        if (u != NULL) {
+            pass_on(self, u, &place);
         }
     }
 }

@@ -37,8 +37,7 @@ static int read_messages(const msgpack_object *incoming, struct str *ret_texts,
 static void pack_section(const struct decision *d, struct buf *ret);
 static struct id customer_of(const struct unit *u);
 static void put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n);
-static void stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units,
-                   size_t n);
+static void stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n);
 static void drop(struct unit *u);
 static void triage_fini(struct actor *self);
 
@@ -215,7 +214,7 @@ put(struct actor *self, struct pg_txn *t, struct unit *const *units, size_t n)
 }
 
 static void
-stored(struct actor *self, const struct pg_reply *reply, struct unit *const *units, size_t n)
+stored(struct actor *self, const struct pg_reply *reply, struct unit **units, size_t n)
 {
     (void)reply;
     for (size_t i = 0; i < n; i++) {

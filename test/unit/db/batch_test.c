@@ -64,3 +64,14 @@ Test(batch, has_each_customer_once_a_round_sorted_and_in_the_order_of_arrival)
         cr_assert_str_eq(got, rows[i].rounds);
     }
 }
+
+Test(batch, gives_each_unit_out_once_so_that_a_settled_one_is_never_looked_at_again)
+{
+    struct unit a = {.head.id = id_random()}, b = {.head.id = id_random()};
+    struct unit *units[] = {&a, &b};
+
+    cr_assert_eq(batch_take(units, 2, b.head.id), &b);
+    cr_assert_null(units[1], "the sender and the ticketer read it when it was freed");
+    cr_assert_eq(batch_take(units, 2, a.head.id), &a);
+    cr_assert_null(batch_take(units, 2, a.head.id));
+}

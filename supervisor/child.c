@@ -379,6 +379,23 @@ child_reap(struct child *c, struct relay *relay, int64_t now_ms, int *ret_status
     return true;
 }
 
+void
+child_end_strangers(void)
+{
+    char path[64];
+    FILE *file;
+    int pid;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    file = fopen(path, "re");
+    while (file && fscanf(file, "%d", &pid) == 1) {
+        kill(pid, SIGKILL);
+    }
+    if (file) {
+        fclose(file);
+    }
+}
+
 const char *
 child_state_str(const struct child *c)
 {

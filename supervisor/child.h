@@ -90,6 +90,10 @@ void child_signal(struct child *c, int sig);
  * True and *ret_status (as waitpid(2)); false if it still lives. */
 bool child_reap(struct child *c, struct relay *relay, int64_t now_ms, int *ret_status);
 
+/* Ends all that came to us as a subreaper: what children have left behind outside of their groups.
+ */
+void child_end_strangers(void);
+
 /* "ready": state as `fte status` shows it. */
 const char *child_state_str(const struct child *c);
 

@@ -176,6 +176,7 @@ fini(struct supervisor *s)
 {
     relay_note(&s->relay, "info", "ends", "orphans=%llu", (unsigned long long)s->tree.orphans);
     relay_flush(&s->relay);
+    child_end_strangers();
     tree_fini(&s->tree);
     spec_free(&s->spec);
     /* The last thing that others see of us: after it a new supervisor may begin. */

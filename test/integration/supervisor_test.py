@@ -321,6 +321,21 @@ def test_what_a_dead_child_left_in_its_group_goes_with_it(tree):
     until("end of what was left", lambda: not alive(left))
 
 
+def test_what_has_left_its_group_ends_with_the_drain(tree):
+    script = "setsid sleep 1000 & echo READY >&3; while :; do echo T 0 0 >&3; sleep 0.1; done"
+    tree.start(row("a", f'sh -c "{script}"', shutdown="100ms"))
+    tree.wait("a")
+
+    def sleeping():
+        return [p for p in os.listdir("/proc") if p.isdigit() and alive(p)
+                and Path(f"/proc/{p}/cmdline").read_bytes() == b"sleep\0001000\0"
+                and f"FTE_STATE_DIR={tree.state}".encode() in Path(f"/proc/{p}/environ").read_bytes()]
+    until("it sleeps", sleeping)
+    tree.process.terminate()
+    assert tree.process.wait(DEADLINE) == 0
+    until("nobody sleeps", lambda: not sleeping(), 2)
+
+
 def test_a_child_that_forks_and_exits_is_restarted(tree):
     tree.start(row("a", 'sh -c "sleep 1000 & echo READY >&3; exit 0"'),
                settings="backoff 10ms to 50ms, reset after 30s\n")

@@ -94,7 +94,8 @@ postgres_append(struct rlog *self, const struct rlog_entry *entries, size_t n, r
     }
 }
 
-/* Moves appends from the queue to the batch, as many as go together. */
+/* Moves appends from the queue to the batch, as many as go together. True if another edge holds one
+ * of their partitions. */
 static bool
 gather(struct postgres *p)
 {
@@ -118,8 +119,11 @@ gather(struct postgres *p)
         p->batch_n += a->n;
         bytes += a->bytes;
         for (size_t i = 0; i < a->n; i++) {
-            notify |= str_is(str_of(a->rows[i].topic), p->settings.topic) &&
-                      !p->lanes[dblog_partition(a->rows[i].key)].held;
+            struct lane *lane = &p->lanes[dblog_partition(a->rows[i].key)];
+            if (str_is(str_of(a->rows[i].topic), p->settings.topic)) {
+                lane->more = true;
+                notify |= !lane->held;
+            }
         }
         if (p->alone > 0) {
             p->alone--;

@@ -47,6 +47,7 @@ static void
 assign(struct postgres *p, const struct dblog_lease *l)
 {
     p->lanes[l->partition] = (struct lane){.held = true,
+                                           .more = true,
                                            .fence = l->fence,
                                            .high = l->high,
                                            .read_to = l->position,
@@ -505,7 +506,7 @@ on_notify(void *arg, const char *channel, const char *payload)
 {
     (void)channel;
     (void)payload;
-    postgres_read(arg);
+    postgres_read_all(arg);
 }
 
 static void
@@ -528,7 +529,7 @@ on_tick(void *arg)
     if (p->owner == 0 && pg_pending(p->pg) == 0) {
         join(p);
     }
-    postgres_read(p);
+    postgres_read_all(p);
     retain(p);
 }
 

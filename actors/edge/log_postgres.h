@@ -84,8 +84,11 @@ void postgres_append_flush(struct postgres *p);
 void postgres_append_fini(struct postgres *p);
 
 /* --- log_read.c --- */
-/* Reads what is new in the lanes that have room; where a read is on its way, again after it. */
+/* Reads what is new in the lanes that may have something and have room; where a read is on its way,
+ * again after it. */
 void postgres_read(struct postgres *p);
+/* All lanes may have something. */
+void postgres_read_all(struct postgres *p);
 void postgres_resume(struct rlog *self);
 
 #endif

@@ -19,14 +19,14 @@ make_spans(struct postgres *p, struct dblog_span *spans)
         size_t room;
 
         p->span_fence[i] = 0;
-        if (!lane->held || lane->leaving) {
+        if (!lane->held || lane->leaving || !lane->more) {
             continue;
         }
         room = p->events.room(p->events.arg, i);
-        lane->more = room == 0;
         if (room == 0) {
-            continue;
+            continue; /* until there is some: postgres_resume() */
         }
+        lane->more = false;
         p->span_fence[i] = lane->fence;
         p->span_room[i] = room < LANE_ROWS ? (int64_t)room : LANE_ROWS;
         spans[n++] =
@@ -89,7 +89,7 @@ read_done(void *arg, const struct pg_reply *reply)
 
     p->reading = false;
     if (reply->err != 0) {
-        return; /* the tick reads again */
+        return; /* the tick reads all again */
     }
     rows = PQntuples(reply->results[0]);
     for (int row = 0; row < rows; row++) {
@@ -106,6 +106,15 @@ read_done(void *arg, const struct pg_reply *reply)
     if (p->read_again) {
         postgres_read(p);
     }
+}
+
+void
+postgres_read_all(struct postgres *p)
+{
+    for (int32_t i = 0; i < DBLOG_PARTITIONS; i++) {
+        p->lanes[i].more = true;
+    }
+    postgres_read(p);
 }
 
 void

@@ -5,15 +5,14 @@
 #include <math.h>
 #include <string.h>
 
-#define REACH 3           /* words over which a negation reaches */
-#define NEGATED_GOOD -0.6 /* what "not" makes of a good word */
+#define REACH 4           /* words over which a negation reaches */
+#define NEGATED_GOOD -0.7 /* what "not" makes of a good word */
 #define NEGATED_BAD -0.35 /* ... and of a bad one: "not bad" is no praise */
 #define SHOUT 1.3         /* a word in capitals among small ones */
 #define STRETCH 1.2       /* "sooo good" */
-#define BEFORE_BUT 0.5
-#define AFTER_BUT 1.3
-#define EXCLAMATION 0.09 /* each of up to four exclamation marks */
-#define ALPHA 12.0       /* how soon many words say no more than few */
+#define BEFORE_BUT 0.4    /* what came before counts less */
+#define EXCLAMATION 0.25  /* each of up to four exclamation marks */
+#define ALPHA 12.0        /* how soon many words say no more than few */
 
 /* True if the token ends the reach of what stands before it. */
 static bool

@@ -42,11 +42,14 @@ feelings(const struct decider *decider, const struct words *words)
     json_t *all = json_array();
 
     for (size_t i = 0; i < n; i++) {
-        struct str first = words->v[terms[i].at].text;
-        struct str last = words->v[terms[i].at + terms[i].n - 1].text;
-        json_array_append_new(all,
-                              json_pack("[s%, f, f]", first.p, (size_t)(last.p + last.n - first.p),
-                                        terms[i].weight, terms[i].factor));
+        struct buf text = {0};
+        for (size_t k = 0; k < terms[i].n; k++) {
+            buf_add_c(&text, k ? " " : "");
+            buf_add_str(&text, words->v[terms[i].at + k].text);
+        }
+        json_array_append_new(
+            all, json_pack("[s, f, f]", buf_c(&text), terms[i].weight, terms[i].factor));
+        buf_fini(&text);
     }
     return all;
 }

@@ -173,9 +173,11 @@ ask_knowledge_base(struct actor *self, struct unit *u)
 
     buf_clear(&a->packed);
     msgpack_packer_init(&pk, &a->packed, buf_msgpack_write);
-    msgpack_pack_map(&pk, 1);
+    msgpack_pack_map(&pk, 2);
     pack_key(&pk, "query");
     pack_str(&pk, turn_query(u->data));
+    pack_key(&pk, "limit");
+    msgpack_pack_int(&pk, COMPOSE_MAX_SOURCES); /* more would not be told of */
     actor_call(self, "search_knowledge_base", buf_str(&a->packed),
                actor_int(self, "FTE_AGENT_CALL_TIMEOUT"), got_passages, u);
 }

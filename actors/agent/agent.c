@@ -8,6 +8,7 @@
  * one goes on. Where the history or the knowledge base does not answer, the unit comes again later:
  * nothing is ever said without its source.
  */
+#include "actors/agent/channels.h"
 #include "actors/agent/strategy.h"
 #include "actors/agent/turn.h"
 #include "db/actor_pg.h"
@@ -22,6 +23,7 @@
 
 struct agent {
     struct pg *pg;
+    struct channels *channels;
     const struct strategy *strategy;
     struct unit *decided, **decided_end; /* chained: wait for the end of the loop's turn */
     struct buf packed;
@@ -43,13 +45,11 @@ static void pass_on(struct actor *self, struct unit *u);
 static void give_back(struct actor *self, struct unit *u, int err, const char *why);
 static void drop(struct unit *u);
 static struct id unit_key(const struct unit *u);
-static void compose_extractive(struct actor *self, const struct turn *t, strategy_done_fn *done,
-                               void *arg);
 static void agent_fini(struct actor *self);
 
 /* Who may write a reply. A language model is a row here. */
 static const struct strategy STRATEGIES[] = {
-    {"extractive", compose_extractive},
+    {"extractive", strategy_extractive},
 };
 
 static const struct option agent_options[] = {
@@ -99,6 +99,7 @@ agent_init(struct actor *self)
     a->decided_end = &a->decided;
     a->pg = actor_pg_open(self, NULL, NULL);
     loop_at_turn_end(actor_loop(self), commit, self);
+    a->channels = channels_new(actor_loop(self), a->pg);
     return 0;
 }
 
@@ -197,6 +198,7 @@ got_passages(struct actor *self, void *arg, int err, const msgpack_object *body)
     } else if (t->state == TURN_SEARCH) {
         ask_knowledge_base(self, u);
     } else if (turn_answerable(t)) {
+        t->max_words = channels_max_words(a->channels, t->channel);
         a->strategy->compose(self, t, composed, u);
     } else {
         turn_escalate(t, "knowledge_gap");
@@ -336,31 +338,12 @@ unit_key(const struct unit *u)
     return ((const struct turn *)u->data)->unit;
 }
 
-/* Without a model: whole sentences of the passages. */
-static void
-compose_extractive(struct actor *self, const struct turn *t, strategy_done_fn *done, void *arg)
-{
-    const struct compose_input in = {
-        .channel = t->channel,
-        .name = t->name,
-        .ref = t->ref,
-        .messages = t->messages,
-        .hit = t->hit,
-        .n = t->hits,
-    };
-    bool used[TURN_MAX_HITS] = {false};
-    struct buf text = {0};
-    int err = compose(&in, &text, used);
-
-    done(self, arg, err, buf_str(&text), used);
-    buf_fini(&text);
-}
-
 static void
 agent_fini(struct actor *self)
 {
     struct agent *a = actor_context(self);
 
     pg_close(&a->pg);
+    channels_free(&a->channels);
     buf_fini(&a->packed);
 }

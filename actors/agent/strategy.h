@@ -11,10 +11,15 @@
 typedef void strategy_done_fn(struct actor *self, void *arg, int err, struct str text,
                               const bool used[]);
 
+typedef void strategy_fn(struct actor *self, const struct turn *t, strategy_done_fn *done,
+                         void *arg);
+
 struct strategy {
     const char *name;
     /* Makes a reply for a turn that has an answerable search, now or later. */
-    void (*compose)(struct actor *self, const struct turn *t, strategy_done_fn *done, void *arg);
+    strategy_fn *compose;
 };
+
+strategy_fn strategy_extractive;
 
 #endif

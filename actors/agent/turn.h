@@ -44,6 +44,7 @@ struct turn {
     struct str message[ENVELOPE_MAX_MESSAGES];
     size_t messages;
     struct id customer;
+    size_t max_words;      /* of a reply; 0: the channel's template says */
     bool escalate_at_once; /* triage said so, or a person owns the conversation */
     struct str triage_reason;
     /* what the calls told */

@@ -6,7 +6,7 @@
 #define MAX_WEIGHTS 8
 
 /* Log-odds = constant + sum of weight * evidence. The constant is such that even odds are where
- * nine of ten right answers pass on both sets (docs/guide/how-answers-are-made.md). */
+ * nine of ten right answers pass on both sets (docs/adr/0014). */
 static const struct model {
     double constant;
     struct {

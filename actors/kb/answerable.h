@@ -2,8 +2,8 @@
  *
  * A raw score says little: it grows with the length of a question and differs between knowledge
  * bases. So a logistic model weighs evidence that is relative to the question and to the knowledge
- * base (rank.h). It was fitted by test/eval/kb_fit.py on samples of two FAQ sets, and judged on the
- * one it had not seen.
+ * base (rank.h). It was fitted on samples of two FAQ sets and judged on the one it had not seen
+ * (docs/adr/0014; test/eval/kb.py measures).
  */
 #ifndef ACTORS_KB_ANSWERABLE_H
 #define ACTORS_KB_ANSWERABLE_H

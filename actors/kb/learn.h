@@ -3,7 +3,7 @@
  * Softmax regression over the unit vectors of the lines, each labelled with its passage; trained
  * when the index is built, in full batches by Nesterov's method from zero, so the same table
  * gives the same model. It learns which words and letters of a passage are its own: what BM25 can't
- * see where all entries of an FAQ speak of cards and orders. docs/guide/answers.md has figures.
+ * see where all entries of an FAQ speak of cards and orders. docs/adr/0014 has figures.
  */
 #ifndef ACTORS_KB_LEARN_H
 #define ACTORS_KB_LEARN_H
@@ -24,5 +24,8 @@ struct learned {
 void learn(const struct lines *lines, const uint32_t *passage_of_line, size_t features,
            size_t passages, struct learned *ret);
 void learned_fini(struct learned *l);
+
+/* Adds `by` times the feature's weights to the scores, which have room for a whole stride. */
+void learned_add(const struct learned *l, uint32_t feature, float by, float *scores);
 
 #endif

@@ -53,7 +53,7 @@ static void weigh_shares(struct ranker *r, const struct index *x, uint32_t passa
                          struct evidence *ret);
 
 /* What a score is made of. A vector part is a row here. The weights were found on two FAQ sets and
- * hold for both (docs/guide/answers.md). */
+ * hold for both (docs/adr/0014). */
 static const struct part {
     const char *name;
     float weight;         /* where a model was trained */
@@ -191,7 +191,7 @@ make_room(struct ranker *r, const struct index *x)
 {
     if (r->room < x->n) {
         free(r->part);
-        r->room = x->n;
+        r->room = (x->n + 7) / 8 * 8; /* a whole stride of the models */
         r->part = xcalloc(5 * r->room, sizeof *r->part);
         r->bm25 = r->part + r->room;
         r->cosine = r->bm25 + r->room;
@@ -269,11 +269,8 @@ learned_scores(const struct space *s, const struct terms *t, size_t n, float *re
     }
     memcpy(ret, l->intercept, n * sizeof *ret);
     for (size_t i = 0; i < t->n; i++) {
-        const float *restrict w = l->weight + t->p[i].feature * l->stride;
         float v = (1 + logf(t->p[i].times)) * s->lines.idf[t->p[i].feature] / sqrtf(square);
-        for (size_t c = 0; c < n; c++) {
-            ret[c] += v * w[c];
-        }
+        learned_add(l, t->p[i].feature, v, ret);
     }
 }
 

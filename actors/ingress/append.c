@@ -8,10 +8,14 @@
 #define RECORD_MAX (200 * 1024) /* bytes of a record's body: what the edge takes */
 #define FRAME_ROOM 4096         /* bytes of a question that are not the records' texts */
 
+#define TOGETHER_MAX 32 /* messages in one question: the edge takes 64 records */
+
 struct append_errand {
     struct errand errand;
+    struct append_errand *next; /* that waits to be sent */
     struct ingress *in;
-    struct buf packed;
+    struct buf packed; /* its two records */
+    bool alone;        /* it was refused in company */
     int64_t until_ms;
     bool duplicate;
     bool same;
@@ -129,11 +133,6 @@ append_pack(const struct append_message *m, struct buf *out)
     if (raw.n <= RECORD_MAX && incoming.n + raw.n + FRAME_ROOM <= PROTO_MAX_BODY) {
         make_digest(m->form, digest);
         msgpack_packer_init(&pk, out, buf_msgpack_write);
-        msgpack_pack_map(&pk, 2);
-        pack_key(&pk, "verb");
-        pack_c(&pk, "append");
-        pack_key(&pk, "records");
-        msgpack_pack_array(&pk, 2);
         pack_record(&pk, m, WEBFORM_TOPIC, &raw, digest);
         pack_record(&pk, m, INCOMING_TOPIC, &incoming, digest);
         err = 0;
@@ -143,37 +142,66 @@ append_pack(const struct append_message *m, struct buf *out)
     return err;
 }
 
-/* --- asking ---------------------------------------------------------------------------------- */
+/* --- asking, all that came in one turn together ---------------------------------------------- */
 
-static void ask_edge(void *arg);
+/* Messages that were sent in one question. */
+struct group {
+    struct ingress *in;
+    size_t n;
+    struct append_errand *errands[TOGETHER_MAX];
+};
 
-/* The answer: {results: [{offset, duplicate, same}]}, in the order of the question. */
+static void
+wait_to_be_sent(struct append_errand *a)
+{
+    a->next = NULL;
+    if (a->in->appends == NULL) {
+        a->in->appends_tail = &a->in->appends;
+    }
+    *a->in->appends_tail = a;
+    a->in->appends_tail = &a->next;
+}
+
+static void
+send_again(void *arg)
+{
+    struct append_errand *a = arg;
+
+    wait_to_be_sent(a);
+    append_flush(a->in);
+}
+
+/* Its part of the answer: {results: [{offset, duplicate, same}]}, two for each message. */
 static int
-read_answer(struct append_errand *a, const msgpack_object *body)
+read_result(struct append_errand *a, const msgpack_object *body, size_t place, size_t n)
 {
     const msgpack_object *results = map_array(body, "results");
 
-    if (results == NULL || results->via.array.size != 2) {
+    if (results == NULL || results->via.array.size != 2 * n) {
         return ERR_INTERNAL;
     }
-    a->duplicate = map_bool(&results->via.array.ptr[1], "duplicate");
-    a->same = map_bool(&results->via.array.ptr[1], "same");
+    a->duplicate = map_bool(&results->via.array.ptr[2 * place + 1], "duplicate");
+    a->same = map_bool(&results->via.array.ptr[2 * place + 1], "same");
     return 0;
 }
 
 static void
-on_answer(struct actor *self, void *arg, int err, const msgpack_object *body)
+settle(struct append_errand *a, int err, size_t n)
 {
-    struct append_errand *a = arg;
+    struct loop *loop = actor_loop(a->in->self);
 
     /* The edge is away or full, or died with it: the ids make asking again harmless. */
     if ((err_is_patient(err) || err == ERR_LOST) && clock_ms() + AGAIN_MS < a->until_ms) {
-        loop_timer(actor_loop(self), AGAIN_MS, 0, ask_edge, a);
+        loop_timer(loop, AGAIN_MS, 0, send_again, a);
         return;
     }
-    err = err == 0 ? read_answer(a, body) : err;
     if (err == ERR_BUSY || err == ERR_LOST || err == ERR_TIMEOUT) {
         err = ERR_UNAVAILABLE;
+    } else if (err != 0 && err != ERR_UNAVAILABLE && n > 1) {
+        /* One that can't be stored must not take others with it. */
+        a->alone = true;
+        loop_timer(loop, 0, 0, send_again, a);
+        return;
     } else if (err != 0 && err != ERR_UNAVAILABLE) {
         log_error("append_refused", "error=%s", err_str(err));
         err = ERR_INTERNAL;
@@ -182,19 +210,69 @@ on_answer(struct actor *self, void *arg, int err, const msgpack_object *body)
 }
 
 static void
-ask_edge(void *arg)
+on_answer(struct actor *self, void *arg, int err, const msgpack_object *body)
 {
-    struct append_errand *a = arg;
-    int64_t left = a->until_ms - clock_ms();
+    struct group *g = arg;
 
-    actor_call(a->in->self, "edge", buf_str(&a->packed), left > 1 ? left : 1, on_answer, a);
+    (void)self;
+    for (size_t i = 0; i < g->n; i++) {
+        struct append_errand *a = g->errands[i];
+        settle(a, err == 0 ? read_result(a, body, i, g->n) : err, g->n);
+    }
+    free(g);
+}
+
+/* Takes from the front what goes into one question; the milliseconds that it may take. */
+static int64_t
+gather(struct ingress *in, struct group *g)
+{
+    int64_t left = APPEND_MS;
+    size_t bytes = FRAME_ROOM;
+
+    while (in->appends != NULL && g->n < TOGETHER_MAX) {
+        struct append_errand *a = in->appends;
+        if (g->n > 0 &&
+            (a->alone || g->errands[0]->alone || bytes + a->packed.n > PROTO_MAX_BODY)) {
+            break;
+        }
+        in->appends = a->next;
+        bytes += a->packed.n;
+        left = a->until_ms - clock_ms() < left ? a->until_ms - clock_ms() : left;
+        g->errands[g->n++] = a;
+    }
+    return left > 1 ? left : 1;
+}
+
+void
+append_flush(void *ingress)
+{
+    struct ingress *in = ingress;
+
+    while (in->appends != NULL) {
+        struct group *g = xcalloc(1, sizeof(*g));
+        int64_t timeout_ms = gather(in, g);
+        struct buf question = {0};
+        msgpack_packer pk;
+
+        msgpack_packer_init(&pk, &question, buf_msgpack_write);
+        msgpack_pack_map(&pk, 2);
+        pack_key(&pk, "verb");
+        pack_c(&pk, "append");
+        pack_key(&pk, "records");
+        msgpack_pack_array(&pk, 2 * g->n);
+        for (size_t i = 0; i < g->n; i++) {
+            buf_add_str(&question, buf_str(&g->errands[i]->packed));
+        }
+        actor_call(in->self, "edge", buf_str(&question), timeout_ms, on_answer, g);
+        buf_fini(&question);
+    }
 }
 
 static void
 begin(struct errand *e, void *context)
 {
     (void)context;
-    ask_edge(e);
+    wait_to_be_sent((struct append_errand *)e);
 }
 
 static void

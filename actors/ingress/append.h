@@ -22,8 +22,8 @@ struct append_message {
     struct str raw;          /* the body as it came */
 };
 
-/* The two records of a message (raw, and normal form) as the question to the edge. Pure. Appends to
- * `out`; ERR_TOO_BIG where no message between actors may be that long. */
+/* The two records of a message (raw, and normal form) as the edge takes them, one behind the other.
+ * Pure. Appends to `out`; ERR_TOO_BIG where no message between actors may be that long. */
 int append_pack(const struct append_message *m, struct buf *out);
 
 /* Worker: asks the edge, again while it is only away, for APPEND_MS. 0: durable, now or before;
@@ -31,5 +31,8 @@ int append_pack(const struct append_message *m, struct buf *out);
  * that is ours; ERR_UNAVAILABLE: not known to be durable, to be sent again. *ret_repeated is true
  * where the log had it already. */
 int append_message(struct ingress *in, const struct append_message *m, bool *ret_repeated);
+
+/* Loop: sends the messages that wait, as many together as go into one question. */
+void append_flush(void *ingress);
 
 #endif

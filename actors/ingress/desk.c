@@ -14,6 +14,7 @@ struct desk {
     struct errand *awaited; /* every errand that a worker waits for */
     struct loop *loop;
     struct loop_watch *watch;
+    void (*flush)(void *context);
     void *context;
     int wake_fd;
     bool draining;
@@ -41,16 +42,20 @@ take_errands(void *arg, int events)
         e->begin(e, d->context);
         e = next;
     }
+    if (d->flush != NULL) {
+        d->flush(d->context);
+    }
 }
 
 struct desk *
-desk_open(struct loop *loop, void *context)
+desk_open(struct loop *loop, void (*flush)(void *context), void *context)
 {
     struct desk *d = xcalloc(1, sizeof(*d));
 
     pthread_mutex_init(&d->mutex, NULL);
     d->tail = &d->head;
     d->loop = loop;
+    d->flush = flush;
     d->context = context;
     d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert(d->wake_fd >= 0);

@@ -33,8 +33,9 @@ struct errand {
     int owners;
 };
 
-/* Takes errands in `loop`; `context` is handed to each begin(). */
-struct desk *desk_open(struct loop *loop, void *context);
+/* Takes errands in `loop`; `context` is handed to each begin(), and to `flush` (may be NULL) when
+ * all that lay there has begun: the place to send together what they ask of the same service. */
+struct desk *desk_open(struct loop *loop, void (*flush)(void *context), void *context);
 /* From now on nothing is taken in (ERR_UNAVAILABLE); what has begun goes on. */
 void desk_drain(struct desk *d);
 /* True if no errand is open. */

@@ -11,6 +11,7 @@
  */
 #include "actors/ingress/ingress.h"
 
+#include "actors/ingress/append.h"
 #include "actors/ingress/page.h"
 #include "db/actor_pg.h"
 
@@ -285,7 +286,7 @@ ingress_init(struct actor *self)
     memcpy(&seed_bits, seed.b, sizeof(seed_bits));
     in->rate = rate_new((unsigned)actor_int(self, "FTE_RATE_LIMIT"), seed_bits);
     in->meter = meter_new();
-    in->desk = desk_open(actor_loop(self), in);
+    in->desk = desk_open(actor_loop(self), append_flush, in);
     in->pg = actor_pg_open(self, NULL, NULL);
     err = start_server(in);
     if (err == 0) {

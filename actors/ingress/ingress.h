@@ -18,11 +18,14 @@
 #define WEBFORM_TOPIC "fte.channels.webform.inbound"
 #define INCOMING_TOPIC "fte.tickets.incoming"
 
+struct append_errand;
+
 struct ingress {
     /* Of the loop's thread. */
     struct actor *self;
     struct pg *pg;
     struct loop_timer *sweep;
+    struct append_errand *appends, **appends_tail; /* that wait to be sent together */
     /* Set before the server starts, and read by all. */
     struct desk *desk;
     struct server *server;

@@ -25,6 +25,11 @@ struct meter {
                                     .Name("fte_messages_total")
                                     .Help("Messages that were posted, by what became of them.")
                                     .Register(registry);
+    Family<Gauge> &totals =
+        BuildGauge()
+            .Name("fte_total")
+            .Help("Of all conversations, by channel: rolled up from the database.")
+            .Register(registry);
     Gauge &open = BuildGauge()
                       .Name("fte_http_connections")
                       .Help("Connections that are open.")
@@ -78,13 +83,12 @@ meter_reaped(struct meter *m, unsigned n)
 }
 
 extern "C" void
-meter_gauge(struct meter *m, const char *name, const char *label, const char *value, double figure)
+meter_total(struct meter *m, struct str channel, struct str name, double figure)
 {
-    auto &family = BuildGauge()
-                       .Name(std::string("fte_") + name)
-                       .Help("Given by the metrics actor.")
-                       .Register(m->registry);
-    family.Add({{label, value}}).Set(figure);
+    m->totals
+        .Add(
+            {{"channel", std::string(channel.p, channel.n)}, {"name", std::string(name.p, name.n)}})
+        .Set(figure);
 }
 
 extern "C" void

@@ -23,9 +23,8 @@ void meter_message(struct meter *m, const char *outcome);
 void meter_connections(struct meter *m, unsigned open);
 void meter_reaped(struct meter *m, unsigned n);
 
-/* Sets a gauge "fte_<name>" with one label, for figures that other actors gave. */
-void meter_gauge(struct meter *m, const char *name, const char *label, const char *value,
-                 double figure);
+/* A total of the whole system, as the metrics actor tells it: fte_total{channel, name}. */
+void meter_total(struct meter *m, struct str channel, struct str name, double figure);
 
 /* Appends all of it (text format 0.0.4). */
 void meter_write(struct meter *m, struct buf *out);

@@ -7,14 +7,14 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
-import urllib.parse
 import uuid
 
 import pytest
 import requests
-from system import ROOT, System, wait_for
+from system import BIN, free_port, wait_for
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -382,6 +382,8 @@ def test_metrics_count_what_happened(system):
     system.submit()
     system.post("/support/submit", json={})
     assert counted("accepted") == accepted + 1 and counted("invalid") == invalid + 1
+    wait_for(lambda: 'fte_total{channel="webform",name="received"}' in system.get("/metrics").text,
+             what="the totals of the metrics actor")
 
 
 def test_health_tells_alive_from_ready(system):
@@ -449,3 +451,23 @@ def test_without_the_log_nothing_is_accepted(fresh_system):
             os.kill(row["pid"], signal.SIGCONT)
         except ProcessLookupError:
             pass  # the supervisor took it for hung, rightly
+
+
+def test_an_occupied_port_is_one_clear_line_and_exit_78(system):
+    env = dict(system.env, FTE_HTTP_PORT=str(system.port))
+    run = subprocess.run([os.path.join(BIN, "fte-ingress")], env=env, text=True, capture_output=True, timeout=20)
+    assert run.returncode == 78
+    lines = [line for line in run.stderr.splitlines() if "level=error" in line]
+    assert len(lines) == 1 and "FTE_HTTP_PORT" in lines[0] and "Address already in use" in lines[0]
+
+
+@pytest.mark.parametrize("setting, value", [
+    ("FTE_HTTP_PORT", "http"), ("FTE_HTTP_PORT", "70000"), ("FTE_HTTP_BIND", "localhost"), ("FTE_HTTP_BIND", "::1"),
+    ("FTE_HTTP_THREADS", "2"), ("FTE_PUBLIC_URL", "ftp://x.org"), ("FTE_LINK_SECRET", "short"),
+    ("FTE_RATE_LIMIT", "-1"), ("FTE_TRUSTED_PROXIES", "9"), ("DATABASE_URL", "mysql://x"),
+])
+def test_a_wrong_setting_is_one_line_with_its_name_and_exit_78(system, setting, value):
+    env = {**system.env, "FTE_HTTP_PORT": str(free_port()), setting: value}
+    run = subprocess.run([os.path.join(BIN, "fte-ingress")], env=env, text=True, capture_output=True, timeout=20)
+    assert run.returncode == 78, run.stderr
+    assert len([line for line in run.stderr.splitlines() if setting in line]) == 1, run.stderr

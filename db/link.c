@@ -110,49 +110,56 @@ add_message(struct link_state *s, const PGresult *r, int row, enum kind kind, ch
     }
 }
 
+static void
+set_status(struct link_state *s, enum link_status status, struct str reason)
+{
+    s->status = status;
+    copy_text(s->reason, sizeof(s->reason), reason);
+}
+
+/* What a row says. True if it is the message that is awaited, or the word that it won't come. */
+static bool
+take_row(struct link_state *s, const PGresult *r, int row, struct id awaited, char **at)
+{
+    enum kind kind = (enum kind)pg_int(r, row, COL_KIND);
+
+    switch (kind) {
+    case KIND_INBOUND:
+        set_status(s, LINK_PROCESSING, STR(""));
+        add_message(s, r, row, kind, at);
+        return id_eq(pg_id(r, row, COL_ID), awaited);
+    case KIND_REPLY:
+    case KIND_PERSON:
+        set_status(s, LINK_ANSWERED, STR(""));
+        add_message(s, r, row, kind, at);
+        return false;
+    case KIND_ESCALATION:
+    case KIND_DEAD:
+        set_status(s, LINK_ESCALATED, pg_text(r, row, COL_TEXT));
+        return kind == KIND_DEAD;
+    case KIND_TICKET:
+        copy_text(s->ticket, sizeof(s->ticket), pg_text(r, row, COL_TEXT));
+        return false;
+    }
+    return false;
+}
+
 void
 link_state_read(const PGresult *r, struct id pending, struct link_state *ret)
 {
-    int rows = PQntuples(r);
+    size_t rows = (size_t)PQntuples(r);
     bool awaited = !id_is_nil(pending);
     char *at;
 
     *ret = (struct link_state){.status = LINK_RECEIVED};
-    ret->memory_ = xmalloc((size_t)rows * sizeof(*ret->messages) + text_size(r));
-    ret->messages = memset(ret->memory_, 0, (size_t)rows * sizeof(*ret->messages));
-    at = ret->memory_ + (size_t)rows * sizeof(*ret->messages);
-    for (int row = 0; row < rows; row++) {
-        enum kind kind = (enum kind)pg_int(r, row, COL_KIND);
-        switch (kind) {
-        case KIND_INBOUND:
-            ret->status = LINK_PROCESSING;
-            ret->reason[0] = '\0';
-            awaited = awaited && !id_eq(pg_id(r, row, COL_ID), pending);
-            add_message(ret, r, row, kind, &at);
-            break;
-        case KIND_REPLY:
-        case KIND_PERSON:
-            ret->status = LINK_ANSWERED;
-            ret->reason[0] = '\0';
-            add_message(ret, r, row, kind, &at);
-            break;
-        case KIND_DEAD:
-            awaited = false;
-            ret->status = LINK_ESCALATED;
-            copy_text(ret->reason, sizeof(ret->reason), pg_text(r, row, COL_TEXT));
-            break;
-        case KIND_ESCALATION:
-            ret->status = LINK_ESCALATED;
-            copy_text(ret->reason, sizeof(ret->reason), pg_text(r, row, COL_TEXT));
-            break;
-        case KIND_TICKET:
-            copy_text(ret->ticket, sizeof(ret->ticket), pg_text(r, row, COL_TEXT));
-            break;
-        }
+    ret->memory_ = xmalloc(rows * sizeof(*ret->messages) + text_size(r));
+    ret->messages = memset(ret->memory_, 0, rows * sizeof(*ret->messages));
+    at = ret->memory_ + rows * sizeof(*ret->messages);
+    for (int row = 0; row < (int)rows; row++) {
+        awaited = !take_row(ret, r, row, pending, &at) && awaited;
     }
     if (awaited) {
-        ret->status = LINK_RECEIVED;
-        ret->reason[0] = '\0';
+        set_status(ret, LINK_RECEIVED, STR(""));
     }
 }
 

@@ -231,39 +231,33 @@ too_deep(struct str body)
 }
 
 static int
-read_json(enum form_kind kind, struct str body, struct form *f, struct buf *why)
+parse_json(struct str body, json_t **ret, struct buf *why)
 {
-    char *out = f->memory;
-    struct buf clean = {0};
     json_error_t error;
-    json_t *root;
-    json_t *value;
-    const char *key;
-    bool spoilt = !text_is_utf8(body);
 
-    if (too_deep(body)) {
-        buf_printf(why, "The JSON is nested more than %d levels deep.", FORM_MAX_DEPTH);
-        return ERR_MALFORMED;
-    }
-    if (spoilt) {
-        /* Bytes that are no UTF-8 become U+FFFF, which no text may hold: so the field that they
-         * stand in can be named. */
-        text_mark_invalid(body, &clean);
-        body = buf_str(&clean);
-    }
-    root =
+    *ret =
         json_loadb(body.p ? body.p : "", body.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    buf_fini(&clean);
-    if (root == NULL) {
+    if (*ret == NULL) {
         buf_printf(why, "The body is not valid JSON: line %d, column %d.", error.line,
                    error.column);
         return ERR_MALFORMED;
     }
-    if (!json_is_object(root)) {
+    if (!json_is_object(*ret)) {
         buf_add_c(why, "The body must be a JSON object.");
-        json_decref(root);
+        json_decref(*ret);
         return ERR_MALFORMED;
     }
+    return 0;
+}
+
+/* Copies the members that are fields. */
+static void
+take_members(enum form_kind kind, json_t *root, bool spoilt, struct form *f)
+{
+    char *out = f->memory;
+    json_t *value;
+    const char *key;
+
     json_object_foreach(root, key, value)
     {
         enum form_field field = field_of(kind, str_of(key));
@@ -281,6 +275,32 @@ read_json(enum form_kind kind, struct str body, struct form *f, struct buf *why)
             blame(f, field, "holds bytes that are not valid UTF-8");
         }
     }
+}
+
+static int
+read_json(enum form_kind kind, struct str body, struct form *f, struct buf *why)
+{
+    bool spoilt = !text_is_utf8(body);
+    struct buf clean = {0};
+    json_t *root;
+    int err;
+
+    if (too_deep(body)) {
+        buf_printf(why, "The JSON is nested more than %d levels deep.", FORM_MAX_DEPTH);
+        return ERR_MALFORMED;
+    }
+    if (spoilt) {
+        /* Bytes that are no UTF-8 become U+FFFF, which no text may hold: so the field that they
+         * stand in can be named. */
+        text_mark_invalid(body, &clean);
+        body = buf_str(&clean);
+    }
+    err = parse_json(body, &root, why);
+    buf_fini(&clean);
+    if (err != 0) {
+        return err;
+    }
+    take_members(kind, root, spoilt, f);
     json_decref(root);
     if (spoilt && f->fault_n == 0) {
         buf_add_c(why, "The body is not valid UTF-8.");

@@ -14,10 +14,10 @@
 
 /* The files are part of the program: the assembler puts them here (paths from the tree's top). */
 #define EMBED(symbol, path)                                                                        \
-    __asm__(".pushsection .rodata\n" #symbol ":\n.incbin \"" path "\"\n" #symbol                   \
-            "_end:\n.byte 0\n.popsection\n");                                                      \
+    __asm__(".pushsection .rodata\n" #symbol ":\n.incbin \"" path "\"\n1:\n.byte 0\n"              \
+            ".balign 8\n" #symbol "_size:\n.quad 1b - " #symbol "\n.popsection\n");                \
     extern const char symbol[] __attribute__((visibility("hidden")));                              \
-    extern const char symbol##_end[] __attribute__((visibility("hidden")))
+    extern const uint64_t symbol##_size __attribute__((visibility("hidden")))
 
 EMBED(page_layout_html, "actors/ingress/pages/layout.html");
 EMBED(page_form_html, "actors/ingress/pages/form.html");
@@ -28,7 +28,7 @@ EMBED(page_fte_css, "actors/ingress/pages/fte.css");
 EMBED(page_icon_svg, "actors/ingress/pages/icon.svg");
 EMBED(page_api_yaml, "docs/api.yaml");
 
-#define FILE_STR(symbol) ((struct str){symbol, (size_t)(symbol##_end - symbol)})
+#define FILE_STR(symbol) ((struct str){symbol, (size_t)symbol##_size})
 
 /* --- assets --------------------------------------------------------------------------------- */
 
@@ -283,33 +283,29 @@ status_headline(const struct link_state *state)
     return "";
 }
 
+static const char *const reasons[][2] = {
+    {"pricing_inquiry", "Questions about prices are answered by a person, who will write to you "
+                        "on this page."},
+    {"refund_request", "Refunds and disputed payments are decided by a person, who will write to "
+                       "you on this page."},
+    {"legal_issue", "Legal matters are read by a person, who will write to you on this page."},
+    {"cancellation_request", "A person will see to your cancellation and write to you on this "
+                             "page."},
+    {"customer_requested", "You asked for a person: one will write to you on this page."},
+    {"negative_sentiment", "This isn't going well, and we are sorry. A person will look into it "
+                           "and write to you on this page."},
+    {"knowledge_gap", "Our documentation doesn't answer this. A person will write to you on this "
+                      "page."},
+    {"human_owned", "Your request is with a person, who will write to you on this page."},
+    {"ungrounded", "We could not back an answer with our documentation. A person will write to "
+                   "you on this page."},
+    {"dead_letter", "Something went wrong on our side while we worked on it. Your message is "
+                    "safe, and a person has been told."},
+};
+
 const char *
 status_explanation(const struct link_state *state)
 {
-    static const char *const reasons[][2] = {
-        {"pricing_inquiry",
-         "Questions about prices are answered by a person, who will write to you "
-         "on this page."},
-        {"refund_request",
-         "Refunds and disputed payments are decided by a person, who will write to "
-         "you on this page."},
-        {"legal_issue", "Legal matters are read by a person, who will write to you on this page."},
-        {"cancellation_request", "A person will see to your cancellation and write to you on this "
-                                 "page."},
-        {"customer_requested", "You asked for a person: one will write to you on this page."},
-        {"negative_sentiment",
-         "This isn't going well, and we are sorry. A person will look into it "
-         "and write to you on this page."},
-        {"knowledge_gap",
-         "Our documentation doesn't answer this. A person will write to you on this "
-         "page."},
-        {"human_owned", "Your request is with a person, who will write to you on this page."},
-        {"ungrounded", "We could not back an answer with our documentation. A person will write to "
-                       "you on this page."},
-        {"dead_letter", "Something went wrong on our side while we worked on it. Your message is "
-                        "safe, and a person has been told."},
-    };
-
     switch (state->status) {
     case LINK_RECEIVED:
         return "It is stored safely. The answer will appear on this page.";

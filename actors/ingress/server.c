@@ -182,8 +182,8 @@ explain(const struct server_settings *settings, const char *said, struct buf *re
     close(fd);
 }
 
-struct server *
-server_start(const struct server_settings *settings, struct buf *ret_why)
+static struct mg_context *
+listen_on(struct server *s, char *why, size_t why_size)
 {
     static const struct mg_callbacks callbacks = {
         .begin_request = on_request,
@@ -192,10 +192,9 @@ server_start(const struct server_settings *settings, struct buf *ret_why)
         .connection_close = on_close,
         .log_message = on_log,
     };
-    struct server *s = xcalloc(1, sizeof(*s));
-    char listen[64], threads[16], why[256] = "";
+    char listen_to[64], threads[16];
     const char *options[] = {"listening_ports",
-                             listen,
+                             listen_to,
                              "num_threads",
                              threads,
                              "request_timeout_ms",
@@ -217,13 +216,22 @@ server_start(const struct server_settings *settings, struct buf *ret_why)
                              NULL};
     struct mg_init_data init = {
         .callbacks = &callbacks, .user_data = s, .configuration_options = options};
-    struct mg_error_data error = {.text = why, .text_buffer_size = sizeof(why)};
+    struct mg_error_data error = {.text = why, .text_buffer_size = why_size};
+
+    snprintf(listen_to, sizeof(listen_to), "%s:%d", s->set.bind, s->set.port);
+    snprintf(threads, sizeof(threads), "%u", s->set.threads);
+    return mg_start2(&init, &error);
+}
+
+struct server *
+server_start(const struct server_settings *settings, struct buf *ret_why)
+{
+    struct server *s = xcalloc(1, sizeof(*s));
+    char why[256] = "";
 
     s->set = *settings;
-    snprintf(listen, sizeof(listen), "%s:%d", settings->bind, settings->port);
-    snprintf(threads, sizeof(threads), "%u", settings->threads);
     mg_init_library(0);
-    s->mg = mg_start2(&init, &error);
+    s->mg = listen_on(s, why, sizeof(why));
     if (s->mg == NULL) {
         explain(settings, why, ret_why);
         mg_exit_library();

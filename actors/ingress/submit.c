@@ -135,6 +135,35 @@ refuse_form(const struct request *r, struct answer *a, int status, const struct 
     }
 }
 
+/* The log doesn't have it, and this is why. */
+static void
+refuse_submission(struct ingress *in, const struct request *r, struct answer *a,
+                  const struct form *form, int err, struct str submission)
+{
+    if (err == ERR_CONFLICT) {
+        meter_message(in->meter, "conflict");
+        refuse_form(r, a, 409, form,
+                    r->html
+                        ? "This form was sent before with another text. Send it once more if this "
+                          "is another request."
+                        : conflict,
+                    false);
+    } else if (err == ERR_TOO_BIG) {
+        meter_message(in->meter, "invalid");
+        refuse_form(r, a, 413, form, too_big, true);
+    } else {
+        meter_message(in->meter, "unavailable");
+        refuse_form(r, a, err == ERR_UNAVAILABLE ? 503 : 500, form,
+                    "Your message could not be stored just now. Please send it again in a moment: "
+                    "it will not arrive twice.",
+                    true);
+        answer_header(a, "Retry-After", "2");
+        if (!r->html) {
+            answer_extend(a, "submission_id", submission); /* so that it can be sent again */
+        }
+    }
+}
+
 static void
 submit(struct ingress *in, struct request *r, struct answer *a, const struct form *form)
 {
@@ -161,28 +190,8 @@ submit(struct ingress *in, struct request *r, struct answer *a, const struct for
         meter_message(in->meter, repeated ? "repeated" : "accepted");
         token_make(buf_str(&in->secret), &token, token_text);
         accept_message(in, r, a, token_text, submission, (struct id){{0}});
-    } else if (err == ERR_CONFLICT) {
-        meter_message(in->meter, "conflict");
-        refuse_form(r, a, 409, form,
-                    r->html
-                        ? "This form was sent before with another text. Send it once more if this "
-                          "is another request."
-                        : conflict,
-                    false);
-    } else if (err == ERR_TOO_BIG) {
-        meter_message(in->meter, "invalid");
-        refuse_form(r, a, 413, form, too_big, true);
     } else {
-        meter_message(in->meter, "unavailable");
-        int status = err == ERR_UNAVAILABLE ? 503 : 500;
-        refuse_form(r, a, status, form,
-                    "Your message could not be stored just now. Please send it again in a moment: "
-                    "it will not arrive twice.",
-                    true);
-        answer_header(a, "Retry-After", "2");
-        if (!r->html) {
-            answer_extend(a, "submission_id", submission); /* so that it can be sent again */
-        }
+        refuse_submission(in, r, a, form, err, submission);
     }
 }
 

@@ -63,6 +63,7 @@ struct postgres {
     struct dblog_appended *appended;
     size_t batch_n, batch_cap;
     struct loop_timer *flush_timer;
+    bool crowded; /* the last commit held many appends */
 
     /* reading */
     bool reading;

@@ -90,7 +90,7 @@ on_reply(void *arg, const struct pg_reply *reply)
 
 int
 session_run(struct session *d, struct pg_txn **t_p,
-             void (*read)(void *arg, const struct pg_reply *reply), void *arg)
+            void (*read)(void *arg, const struct pg_reply *reply), void *arg)
 {
     d->read = read;
     d->arg = arg;

@@ -18,7 +18,7 @@ struct pg_txn *session_begin(struct session *d);
 /* Runs the transaction (taken), and calls read() with its results. 0, or an exit code after one
  * line. */
 int session_run(struct session *d, struct pg_txn **t_p,
-                 void (*read)(void *arg, const struct pg_reply *reply), void *arg);
+                void (*read)(void *arg, const struct pg_reply *reply), void *arg);
 
 #define TIME_TEXT_SIZE 32
 /* "2026-11-23T22:34:50.523Z". */

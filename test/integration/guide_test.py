@@ -3,7 +3,7 @@ import json, os, subprocess, tempfile
 
 import pytest
 import sdk_test
-from system import BIN, ROOT
+from system import BIN, ROOT, wait_for
 
 with open(os.path.join(ROOT, "test/docs/questions.jsonl")) as f:
     QUESTIONS = [json.loads(line) for line in f]
@@ -24,7 +24,11 @@ def search():
         try:
             for command in (["migrate"], ["kb", "import", "docs/guide"]):
                 subprocess.run([os.path.join(BIN, "fte"), *command], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
-            actors.start(os.path.join(BIN, "fte-kb"), env={"DATABASE_URL": url}, stderr=subprocess.DEVNULL)
+            log = os.path.join(state, "kb.log")
+            with open(log, "w") as f:
+                actors.start(os.path.join(BIN, "fte-kb"), env={"DATABASE_URL": url}, stderr=f)
+            # It serves at once, and better when it has learned its passages.
+            wait_for(lambda: "event=indexed" in open(log).read(), what="the index that has learned")
             peer = actors.peer()
             yield lambda text: peer.ask("search_knowledge_base", {"query": text})[1]
         finally:

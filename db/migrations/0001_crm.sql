@@ -11,10 +11,29 @@
 create function lock_key(customer uuid) returns bigint immutable strict parallel safe language sql
     return ('x' || left(replace(customer::text, '-', ''), 16))::bit(64)::bigint;
 
+-- What a column may hold is a domain: PostgreSQL reads a domain's check once per connection, but a table's
+-- check anew with each statement, which at a few units a batch costs as much as storing them.
+create domain channel_name as text check (value in ('email', 'whatsapp', 'webform'));
+create domain identifier_kind as text check (value in ('email', 'phone', 'whatsapp'));
+create domain assurance_kind as text check (value in ('claimed', 'verified'));
+create domain conversation_owner as text check (value in ('automatic', 'human'));
+create domain message_direction as text check (value in ('inbound', 'outbound'));
+create domain message_author as text check (value in ('customer', 'fte', 'person'));
+create domain ticket_ref as text check (value like 'TKT-______'); -- db/ticket.h
+create domain ticket_status as text check (value in ('open', 'resolved', 'escalated', 'closed'));
+create domain outbox_state as text
+    check (value in ('NEW', 'SENDING', 'SENT', 'RETRY', 'UNKNOWN', 'HUMAN'));
+create domain escalation_reason as text check (value in ('pricing_inquiry', 'refund_request',
+    'legal_issue', 'cancellation_request', 'customer_requested', 'negative_sentiment',
+    'knowledge_gap', 'human_owned', 'ungrounded'));
+create domain escalation_status as text check (value in ('open', 'taken', 'closed'));
+create domain sentiment_score as real check (value between -1 and 1);
+create domain object as jsonb check (jsonb_typeof(value) = 'object');
+
 create table customers (
     id uuid primary key, -- id_derive ("customer", assurance \x1f kind \x1f value) of the first identifier
     name text,
-    metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
+    metadata object not null default '{}',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now()
 ) with (fillfactor = 90);
@@ -24,9 +43,9 @@ comment on table customers is 'One row a person or company, as far as we can tel
 -- Anyone can type anyone's number into a form: such an identifier is kept but doesn't resolve.
 create table customer_identifiers (
     customer_id uuid not null references customers on delete cascade on update cascade,
-    kind text not null check (kind in ('email', 'phone', 'whatsapp')),
-    value text not null check (value <> ''), -- normal form (actors/identity/contact.h)
-    assurance text not null check (assurance in ('claimed', 'verified')),
+    kind identifier_kind not null,
+    value text not null, -- normal form (actors/identity/contact.h)
+    assurance assurance_kind not null,
     resolves boolean not null, -- a message with this identifier belongs to this customer
     created_at timestamptz not null default now(),
     primary key (customer_id, kind, value, assurance)
@@ -39,8 +58,8 @@ comment on table customer_identifiers is 'Addresses and numbers of customers, an
 create table conversations (
     id uuid primary key, -- the id of its first message
     customer_id uuid not null references customers on update cascade,
-    channel text not null check (channel in ('email', 'whatsapp', 'webform')),
-    state text not null default 'automatic' check (state in ('automatic', 'human')), -- who answers
+    channel channel_name not null,
+    state conversation_owner not null default 'automatic', -- who answers
     subject text,
     started_at timestamptz not null default now(),
     last_activity_at timestamptz not null default now(),
@@ -60,16 +79,15 @@ create table messages (
     customer_id uuid not null,
     unit_id uuid not null,
     link_id uuid,  -- inbound: the status page over which it came
-    channel text not null check (channel in ('email', 'whatsapp', 'webform')),
-    direction text not null check (direction in ('inbound', 'outbound')),
-    author text not null check (author in ('customer', 'fte', 'person')),
+    channel channel_name not null,
+    direction message_direction not null,
+    author message_author not null,
     body text not null,
     sources jsonb, -- outbound by fte: the passages it rests on
-    sentiment real check (sentiment between -1 and 1),
+    sentiment sentiment_score,
     external_id text, -- the provider's
     received_at timestamptz, -- when ingress had it; outbound by fte: when it had what is answered
     created_at timestamptz not null default now(),
-    check ((direction = 'inbound') = (author = 'customer')),
     foreign key (customer_id, conversation_id) references conversations (customer_id, id)
         on update cascade
 ) with (fillfactor = 65); -- a batch stores a page of them, and triage's scores must fit beside them
@@ -88,9 +106,9 @@ create table tickets (
     id uuid primary key, -- the conversation's: one ticket each
     conversation_id uuid not null generated always as (id) stored,
     customer_id uuid not null,
-    ref text not null unique check (ref ~ '^TKT-[0-9A-HJKMNP-TV-Z]{6}$'), -- db/ticket.h
-    channel text not null check (channel in ('email', 'whatsapp', 'webform')),
-    status text not null default 'open' check (status in ('open', 'resolved', 'escalated', 'closed')),
+    ref ticket_ref not null unique,
+    channel channel_name not null,
+    status ticket_status not null default 'open',
     subject text,
     category text,
     priority text,
@@ -123,9 +141,9 @@ create table ticket_notes (
 comment on table ticket_notes is 'What a person who opens the ticket must know.';
 
 create table channel_configs (
-    channel text primary key check (channel in ('email', 'whatsapp', 'webform')),
+    channel channel_name primary key,
     enabled boolean not null default true,
-    settings jsonb not null default '{}' check (jsonb_typeof(settings) = 'object')
+    settings object not null default '{}'
 );
 insert into channel_configs (channel, settings)
     values ('webform', '{"tone": "semi-formal", "max_words": 300}');
@@ -146,16 +164,16 @@ comment on table agent_metrics is 'Figures per closed minute, channel and name.'
 create table outbox (
     id uuid primary key, -- the unit's: one sending each
     conversation_id uuid not null references conversations,
-    channel text not null check (channel in ('email', 'whatsapp', 'webform')),
-    state text not null check (state in ('NEW', 'SENDING', 'SENT', 'RETRY', 'UNKNOWN', 'HUMAN')),
+    channel channel_name not null,
+    state outbox_state not null,
     owner text, -- who is sending, and its fencing number
     fence bigint not null default 0,
     message_id uuid,
     next_at timestamptz,
     created_at timestamptz not null default now(),
     sent_at timestamptz,
-    check ((state = 'SENT') = (sent_at is not null)),
-    check (state <> 'SENT' or message_id is not null)
+    check (case when state = 'SENT' then sent_at is not null and message_id is not null
+                else sent_at is null end)
 ) with (fillfactor = 85);
 comment on table outbox is 'Sendings and their states; the id is the unit''s, so there is one.';
 
@@ -164,14 +182,12 @@ create table escalations (
     ticket_id uuid not null references tickets,
     conversation_id uuid not null generated always as (ticket_id) stored,
     customer_id uuid not null references customers on update cascade,
-    reason text not null check (reason in ('pricing_inquiry', 'refund_request', 'legal_issue',
-        'cancellation_request', 'customer_requested', 'negative_sentiment', 'knowledge_gap',
-        'human_owned', 'ungrounded')),
+    reason escalation_reason not null,
     evidence jsonb, -- which rule, which words
     summary text not null,
     context jsonb not null, -- customer, history, what was tried
-    sentiment real check (sentiment between -1 and 1),
-    status text not null default 'open' check (status in ('open', 'taken', 'closed')),
+    sentiment sentiment_score,
+    status escalation_status not null default 'open',
     received_at timestamptz, -- when ingress had what is escalated
     created_at timestamptz not null default now()
 ) with (fillfactor = 90);

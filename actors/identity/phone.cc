@@ -4,6 +4,9 @@ extern "C" {
 #include "actors/identity/phone.h"
 
 #include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <set>
 #include <string>
 #include <strings.h>
 
@@ -51,53 +54,86 @@ erase_invisible(std::string &text)
         erase_all(text, c);
 }
 
-/* What the library does not know: whatsapp: in front, an extension behind a bare semicolon (as
- * "+6433316005;1234"), and 00 for + where nobody said in which country it was dialled. */
-static std::string
-prepare(struct str raw, const char *region)
+static bool
+is_prefix(const std::string &text, const char *prefix)
 {
-    static const std::string whatsapp = "whatsapp:";
+    return strncasecmp(text.c_str(), prefix, strlen(prefix)) == 0;
+}
+
+/* Takes off what the library does not know: whatsapp: in front (which is followed by an
+ * international number, with or without its +), an extension behind a bare semicolon
+ * ("+6433316005;1234"). */
+static std::string
+prepare(struct str raw)
+{
     std::string text(raw.p, raw.n);
+    size_t semicolon;
 
     erase_invisible(text);
     text.erase(0, std::min(text.find_first_not_of(" \t\r\n"), text.size()));
-    if (strncasecmp(text.c_str(), whatsapp.c_str(), whatsapp.size()) == 0)
-        text.erase(0, whatsapp.size());
-    if (region[0] == '\0' && text.compare(0, 2, "00") == 0)
-        text.replace(0, 2, "+");
-    if (strncasecmp(text.c_str(), "tel:", 4) != 0) {
-        size_t at = text.find(';');
-        if (at != std::string::npos &&
-            text.find_first_not_of("0123456789", at + 1) == std::string::npos &&
-            at + 1 < text.size())
-            text.replace(at, 1, " ext. ");
+    if (is_prefix(text, "whatsapp:")) {
+        text.erase(0, strlen("whatsapp:"));
+        if (!text.empty() && isdigit((unsigned char)text[0]))
+            text.insert(0, "+");
     }
+    semicolon = text.find(';');
+    if (!is_prefix(text, "tel:") && semicolon != std::string::npos && semicolon + 1 < text.size() &&
+        text.find_first_not_of("0123456789", semicolon + 1) == std::string::npos)
+        text.replace(semicolon, 1, " ext. ");
     return text;
+}
+
+/* True if this is a number that may exist. Too long is allowed: vanity numbers run on past the
+ * digits that are dialled. */
+static bool
+parse(const std::string &text, const char *region, PhoneNumber *ret)
+{
+    if (library()->Parse(text, region[0] ? region : "ZZ", ret) != PhoneNumberUtil::NO_PARSING_ERROR)
+        return false;
+    switch (library()->IsPossibleNumberWithReason(*ret)) {
+    case PhoneNumberUtil::IS_POSSIBLE:
+    case PhoneNumberUtil::TOO_LONG:
+        return true;
+    case PhoneNumberUtil::IS_POSSIBLE_LOCAL_ONLY:
+    case PhoneNumberUtil::INVALID_COUNTRY_CODE:
+    case PhoneNumberUtil::TOO_SHORT:
+    case PhoneNumberUtil::INVALID_LENGTH:
+        break;
+    }
+    return false;
+}
+
+/* 00 stands for + in most countries: so it does where the country isn't known, or where the number
+ * can't be one of that country. */
+static bool
+parse_double_zero(const std::string &text, const char *region, PhoneNumber *ret)
+{
+    PhoneNumber international;
+
+    if (text.compare(0, 2, "00") != 0 || !parse("+" + text.substr(2), "", &international))
+        return false;
+    if (region[0] && !library()->IsValidNumber(international))
+        return false;
+    *ret = international;
+    return true;
 }
 
 extern "C" int
 phone_normal(struct str raw, const char *region, struct buf *ret)
 {
     PhoneNumber number;
-    std::string e164;
+    std::string text, e164;
+    bool found;
 
     raw = str_trim(raw);
     if (raw.n == 0 || raw.n > PHONE_RAW_MAX || !str_is_text(raw))
         return ERR_INVALID;
-    if (library()->Parse(prepare(raw, region), region[0] ? region : "ZZ", &number) !=
-        PhoneNumberUtil::NO_PARSING_ERROR)
+    text = prepare(raw);
+    found = parse(text, region, &number);
+    if (!found || !library()->IsValidNumber(number))
+        found = parse_double_zero(text, region, &number) || found;
+    if (!found)
         return ERR_INVALID;
-    /* Too long is allowed: vanity numbers run on past the digits that are dialled. */
-    switch (library()->IsPossibleNumberWithReason(number)) {
-    case PhoneNumberUtil::IS_POSSIBLE:
-    case PhoneNumberUtil::TOO_LONG:
-        break;
-    case PhoneNumberUtil::IS_POSSIBLE_LOCAL_ONLY:
-    case PhoneNumberUtil::INVALID_COUNTRY_CODE:
-    case PhoneNumberUtil::TOO_SHORT:
-    case PhoneNumberUtil::INVALID_LENGTH:
-        return ERR_INVALID;
-    }
     library()->Format(number, PhoneNumberUtil::E164, &e164);
     buf_add(ret, e164.data(), e164.size());
     if (number.has_extension() && !number.extension().empty())

@@ -291,11 +291,12 @@ mail_length(const char *p, const char *end)
     if (at == p || at >= end || *at != '@')
         return 0;
     for (q = at + 1; q < end && *q && is_address_char(*q); q++)
-        if (*q == '.' && q > at + 1)
-            dot = q;
+        ;
     while (q > at && strchr("._%+-", q[-1]))
         q--;
-    return dot && dot < q ? (size_t)(q - p) : 0;
+    for (const char *c = at + 2; c < q; c++)
+        dot = *c == '.' ? c : dot;
+    return dot ? (size_t)(q - p) : 0;
 }
 
 static size_t

@@ -127,6 +127,22 @@ value_ok(const struct option *o, const char *text)
     return false;
 }
 
+/* Milliseconds as a person writes them: 86400000 is 1d. */
+static void
+add_duration(struct buf *out, double ms)
+{
+    static const struct {
+        const char *name;
+        double ms;
+    } units[] = {{"d", 86400e3}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}, {"ms", 1}};
+    size_t i = 0;
+
+    while (units[i].ms > 1 && (ms < units[i].ms || fmod(ms, units[i].ms) != 0)) {
+        i++;
+    }
+    buf_printf(out, "%.0f%s", ms / units[i].ms, units[i].name);
+}
+
 static void
 describe_range(const struct option *o, struct buf *out)
 {
@@ -138,14 +154,20 @@ describe_range(const struct option *o, struct buf *out)
         buf_printf(out, "a number from %g to %g", o->min, o->max);
         break;
     case OPTION_DURATION:
-        buf_printf(out, "a duration such as 500ms, 30s, 5m, 24h or 7d, from %.0f to %.0f ms",
-                   o->min, o->max);
+        buf_add_c(out, "a duration such as 500ms, 30s, 5m, 24h or 7d, from ");
+        add_duration(out, o->min);
+        buf_add_c(out, " to ");
+        add_duration(out, o->max);
         break;
     case OPTION_BOOL:
         buf_add_c(out, "on or off");
         break;
     case OPTION_TEXT:
-        buf_printf(out, "a text of %.0f to %.0f bytes", o->min, o->max);
+        if (o->max == 0) {
+            buf_printf(out, "a text of at least %.0f bytes", o->min);
+        } else {
+            buf_printf(out, "a text of %.0f to %.0f bytes", o->min, o->max);
+        }
         break;
     case OPTION_CHOICE:
         buf_printf(out, "one of %s", o->choices);

@@ -5,7 +5,7 @@
 
 static const struct option table[] = {
     {.name = "T_INT", .type = OPTION_INT, .value_default = "5", .min = 1, .max = 10},
-    {.name = "T_DURATION", .type = OPTION_DURATION, .value_default = "30s", .min = 1, .max = 9e9},
+    {.name = "T_DURATION", .type = OPTION_DURATION, .value_default = "30s", .min = 500, .max = 9 * 86400e3},
     {.name = "T_BOOL", .type = OPTION_BOOL, .value_default = "off"},
     {.name = "T_CHOICE", .type = OPTION_CHOICE, .value_default = "a", .choices = "a|bee"},
     {.name = "T_URL", .type = OPTION_URL, .choices = "postgresql|postgres", .secret = true},
@@ -45,6 +45,7 @@ Test(option, names_the_setting_and_the_allowed_range_for_each_fault)
     setenv("T_DURATION", "5 minutes", 1);
     setenv("T_BOOL", "maybe", 1);
     cr_assert_eq(option_check(table, &text), 4);
+    cr_assert_not_null(strstr(buf_c(&text), "from 500ms to 9d"), "%s", buf_c(&text));
     buf_fini(&text);
 }
 

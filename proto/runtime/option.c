@@ -131,16 +131,12 @@ value_ok(const struct option *o, const char *text)
 static void
 add_duration(struct buf *out, double ms)
 {
-    static const struct {
-        const char *name;
-        double ms;
-    } units[] = {{"d", 86400e3}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}, {"ms", 1}};
-    size_t i = 0;
+    size_t i = sizeof(units) / sizeof(units[0]) - 1;
 
-    while (units[i].ms > 1 && (ms < units[i].ms || fmod(ms, units[i].ms) != 0)) {
-        i++;
+    while (i > 0 && (ms < units[i].ms || fmod(ms, units[i].ms) != 0)) {
+        i--;
     }
-    buf_printf(out, "%.0f%s", ms / units[i].ms, units[i].name);
+    buf_printf(out, "%.0f%s", ms / units[i].ms, units[i].unit);
 }
 
 static void

@@ -76,7 +76,7 @@ def test_the_types_of_the_grammar_are_those_of_the_code():
 
 def test_the_escalation_reasons_are_those_of_the_table():
     sql = read("db/migrations/0001_crm.sql")
-    reasons = set(re.findall(r"'(\w+)'", re.search(r"reason text not null check \(reason in \((.*?)\)\)", sql, re.S).group(1)))
+    reasons = set(re.findall(r"'(\w+)'", re.search(r"domain escalation_reason as text check \(value in \((.*?)\)\)", sql, re.S).group(1)))
     page = read("docs/guide/escalation-rules.md")
     assert reasons and {r for r in reasons if r not in page} == set()
 

@@ -224,6 +224,25 @@ def test_a_state_directory_that_cannot_be_written_is_one_line(run):
     assert 'FTE_STATE_DIR="/sys/kernel"' in refused(run, FTE_STATE_DIR="/sys/kernel")
 
 
+def test_with_database_url_it_uses_that_server_and_leaves_it_running(run, tmp_path):
+    """Two at once, too: the server belongs to another state directory."""
+    elsewhere = tmp_path / "elsewhere"
+    url = subprocess.run([str(ROOT / "db/cluster.sh"), "start", str(elsewhere)], check=True, capture_output=True,
+                         text=True).stdout.strip()
+    try:
+        run.begin(DATABASE_URL=url).ready()
+        until("HTTP", run.answers, 5)
+        assert not (run.state / "pg").exists()
+        assert run.end() == 0
+        import psycopg2
+        with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+            cursor.execute("select count(*) from knowledge_base")
+            assert cursor.fetchone()[0] > 0
+        connection.close()
+    finally:
+        subprocess.run([str(ROOT / "db/cluster.sh"), "stop", str(elsewhere)], check=True)
+
+
 def test_settings_come_from_a_file_and_secrets_go_only_where_they_are_listed(run, tmp_path):
     config = tmp_path / "fte.conf"
     config.write_text(f"# settings\nFTE_HTTP_PORT = {run.port}\nFTE_SOMEBODYS_SECRET=hush\n")

@@ -50,15 +50,18 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "fte: installing ${#missing[@]} Debian packages: ${missing[*]}"
 log=$(mktemp)
-# The private cluster is all we want of PostgreSQL: its package must not make one of its own.
-if [ ! -d /etc/postgresql-common ]; then
-    "${sudo[@]}" mkdir -p /etc/postgresql-common/createcluster.d
-    echo "create_main_cluster = false" |
-        "${sudo[@]}" tee /etc/postgresql-common/createcluster.d/fte.conf > /dev/null
-fi
-if ! { "${sudo[@]}" apt-get update -q &&
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-        "${missing[@]}"; } > "$log" 2>&1; then
+install_missing() {
+    # The private cluster is all we want of PostgreSQL: its package must not make one of its own.
+    if [ ! -d /etc/postgresql-common ]; then
+        "${sudo[@]}" mkdir -p /etc/postgresql-common/createcluster.d
+        echo "create_main_cluster = false" |
+            "${sudo[@]}" tee /etc/postgresql-common/createcluster.d/fte.conf
+    fi
+    "${sudo[@]}" apt-get update -q &&
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+            "${missing[@]}"
+}
+if ! install_missing > "$log" 2>&1; then
     tail -n 20 "$log" >&2
     echo "fte: installing Debian packages failed (all output: $log)" >&2
     exit 69

@@ -1,5 +1,6 @@
 #include "db/migrate.h"
 
+#include "db/pg.h"
 #include "proto/err.h"
 
 #include <assert.h>
@@ -110,6 +111,10 @@ connect_and_lock(struct migrate *m, const char *url)
     m->conn = PQconnectdbParams(names, values, 1);
     if (PQstatus(m->conn) != CONNECTION_OK) {
         return fail(m, ERR_UNAVAILABLE, "no connection: %s", PQerrorMessage(m->conn));
+    }
+    if (PQserverVersion(m->conn) < PG_MIN_SERVER) {
+        return fail(m, ERR_VERSION, "the server is PostgreSQL %d, and %d or newer is needed",
+                    PQserverVersion(m->conn) / 10000, PG_MIN_SERVER / 10000);
     }
     if (!run(m,
              "set client_min_messages = warning; set lock_timeout = '60s'; set timezone = 'UTC'") ||

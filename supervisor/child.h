@@ -68,7 +68,7 @@ struct child {
     unsigned restarts; /* starts after the first */
     unsigned starts;
     struct intensity intensity;
-    char why[128]; /* why it isn't READY, for people; "" */
+    char why[320]; /* why it isn't READY, for people; "" */
 };
 
 /* The program a row runs, and the environment it gets (ends with NULL): as child_start() uses them.

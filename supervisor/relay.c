@@ -93,6 +93,7 @@ pass_on(struct relay *r, struct relay_source *s, const char *name, const char *l
         snprintf(prefix, sizeof(prefix), "%s: ", name);
     }
     put(r, prefix, line, n);
+    snprintf(s->last, sizeof(s->last), "%.*s", (int)n, line);
 }
 
 /* Cuts what was read into lines; keeps the unfinished one. */

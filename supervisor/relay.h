@@ -14,6 +14,7 @@
 
 #define RELAY_QUEUE_MAX (1024 * 1024) /* bytes that wait for stderr */
 #define RELAY_LINE_MAX 4096           /* longer lines are cut into pieces */
+#define RELAY_LAST_MAX 240            /* of a child's last line */
 #define RELAY_SHARE (512 * 1024)      /* bytes per second that one child may say; burst the same */
 
 struct relay {
@@ -30,6 +31,7 @@ struct relay_source {
     int64_t share;     /* bytes it may say now */
     int64_t filled_ms; /* when the share was last filled up */
     uint64_t dropped;
+    char last[RELAY_LAST_MAX]; /* the begin of its last line that was passed on; "" */
 };
 
 void relay_init(struct relay *r);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make run: from a bare Debian 12 to a page that answers, in the foreground until Ctrl-C.
 #
-#   packages -> build -> private PostgreSQL -> migrations -> knowledge base -> supervisor -> ready
+#   packages -> build -> settings -> private PostgreSQL -> migrations -> knowledge base -> supervisor -> ready
 #
 # Whatever of it is killed is started again: actors by the supervisor, the supervisor and the watcher
 # of the database from here. Ctrl-C (or SIGTERM) drains, then stops PostgreSQL; the data stays.
@@ -49,16 +49,15 @@ build_all() {
     rm -f "$log"
 }
 
-make_state_dir() {
-    local why
-    state=$(setting FTE_STATE_DIR "$root/var")
-    if ! why=$(umask 077 && mkdir -p "$state" 2>&1 && : 2>&1 > "$state/.writable"); then
-        [ -d "$state" ] && [ ! -w "$state" ] && why="it cannot be written to"
-        fail 78 "FTE_STATE_DIR=\"$state\": ${why##*: }"
-    fi
-    rm -f "$state/.writable"
-    FTE_STATE_DIR=$(cd "$state" && pwd)
-    export FTE_STATE_DIR
+# One line for each fault, before anything is made or started.
+check_settings() {
+    local code=0
+    "$fte" check --settings || code=$?
+    [ "$code" -eq 0 ] || exit 78
+    timeout=$(setting FTE_RUN_TIMEOUT 60)
+    FTE_PG_BIN=$(setting FTE_PG_BIN /usr/lib/postgresql/15/bin)
+    FTE_STATE_DIR=$(umask 077 && state=$(setting FTE_STATE_DIR "$root/var") && mkdir -p "$state" && cd "$state" && pwd)
+    export FTE_PG_BIN FTE_STATE_DIR
 }
 
 start_database() {
@@ -92,7 +91,7 @@ explain() {
 
 # Until the file `ready` says so (supervisor/control.h).
 wait_ready() {
-    local word='' names='' until=$((SECONDS + ${FTE_RUN_TIMEOUT:-60}))
+    local word='' names='' until=$((SECONDS + timeout))
     while [ "$word" != ready ]; do
         [ -z "$stopping" ] || return 0
         if ! kill -0 "$supervisor" 2> /dev/null; then
@@ -112,7 +111,7 @@ wait_ready() {
         fi
         if [ "$SECONDS" -ge "$until" ]; then
             explain
-            say "not ready after ${FTE_RUN_TIMEOUT:-60} s: $names; see $log" >&2
+            say "not ready after $timeout s: $names; see $log" >&2
             stop 69
         fi
         read -r -t 0.02 -u "$never" || true
@@ -181,10 +180,9 @@ stay() {
 }
 
 exec {never}<> <(:) # nothing is ever written to it: a place to wait a moment without a process
-make_state_dir
 supervisor/setup.sh build run
 build_all
-[ -z "${FTE_CONFIG:-}" ] || [ -r "$FTE_CONFIG" ] || fail 78 "FTE_CONFIG=\"$FTE_CONFIG\": cannot be read"
+check_settings
 if "$fte" status > /dev/null 2>&1; then
     fail 78 "it runs already on $FTE_STATE_DIR; \`$build/bin/fte drain\` stops it"
 fi

@@ -67,7 +67,7 @@ state_drain_budget(int64_t *ret_ms)
         return 0;
     }
     fprintf(stderr,
-            "fte-supervisor: FTE_DRAIN_BUDGET=\"%.40s\" is not allowed: a time such as 45s, "
+            "fte-supervisor: FTE_DRAIN_BUDGET=\"%.40s\" is not allowed: must be a time "
             "from 0s to 24h\n",
             text);
     return -1;

@@ -8,7 +8,7 @@
  * own (no process, no descriptor, a full disk) is said and tried again.
  *
  *   fte-supervisor TABLE           runs the tree in the foreground until SIGTERM, SIGINT or SIGHUP
- *   fte-supervisor --check TABLE   reads the table and says what is wrong with it
+ *   fte-supervisor --check TABLE   reads the table and the settings, and says what is wrong
  *
  * Settings: FTE_STATE_DIR (default: var), FTE_DRAIN_BUDGET (default: 45s). Exit codes: 0 drained,
  * 64 usage, 75 try again, 78 configuration (table, state directory, a second supervisor).
@@ -78,6 +78,9 @@ main(int argc, char **argv)
         return EX_USAGE;
     }
     rc = check_table(argv[argc - 1], &s.spec);
+    if (only_check && state_drain_budget(&s.drain_budget_ms) != 0) {
+        rc = EX_CONFIG;
+    }
     if (rc != 0 || only_check) {
         spec_free(&s.spec);
         return rc;
@@ -101,7 +104,10 @@ check_table(const char *path, struct spec **ret)
     if (fault.line > 0) {
         fprintf(stderr, "fte-supervisor: %s:%u: %s\n", path, fault.line, fault.what);
     } else {
-        fprintf(stderr, "fte-supervisor: %s: %s\n", path, fault.what);
+        fprintf(stderr,
+                "fte-supervisor: FTE_CHILD_TABLE=\"%.300s\" is not allowed: must be a child table "
+                "that can be read (%s)\n",
+                path, fault.what);
     }
     return EX_CONFIG;
 }

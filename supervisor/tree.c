@@ -324,6 +324,23 @@ restart_by_itself(struct tree *t, struct child *c, int64_t now_ms)
     take_along(t, c);
 }
 
+/* What it said last is the line that says which setting is wrong (proto/runtime/option.h): of a log
+ * line, what stands behind the event. */
+static void
+describe_misconfigured(struct child *c)
+{
+    const char *last = c->log.last, *event;
+
+    if (strncmp(last, "time=", 5) == 0 && (event = strstr(last, " event=")) != NULL) {
+        last = event + 1;
+    }
+    snprintf(c->why, sizeof(c->why), "its configuration is wrong (exit code 78): %s",
+             last[0] ? last : "it said nothing");
+    for (char *at = c->why; *at; at++) {
+        *at = (unsigned char)*at < 0x20 ? ' ' : *at; /* one word of the control socket's grammar */
+    }
+}
+
 /* It went by itself, or because it was hung. */
 static void
 ended_by_itself(struct tree *t, struct child *c, int status, int64_t now_ms)
@@ -339,7 +356,7 @@ ended_by_itself(struct tree *t, struct child *c, int status, int64_t now_ms)
         break;
     case AFTER_MISCONFIGURED:
         c->state = CHILD_MISCONFIGURED;
-        snprintf(c->why, sizeof(c->why), "its configuration is wrong (exit code 78), see the log");
+        describe_misconfigured(c);
         relay_note(t->relay, "error", "misconfigured", "name=%s", c->name);
         break;
     }

@@ -146,7 +146,7 @@ static void
 on_refused(void *arg, const char *why)
 {
     (void)arg;
-    log_fatal(EX_CONFIG, "database_refused", "why=%s", log_quote(why));
+    log_fatal(EX_CONFIG, "database_refused", "name=DATABASE_URL why=%s", log_quote(why));
 }
 
 static void

@@ -43,6 +43,13 @@ static void identity_fini(struct actor *self);
 static const struct batch_stage stage = {
     .key = customer_of, .put = put, .stored = stored, .drop = drop};
 
+static bool
+region_ok(const char *value, struct buf *ret_why)
+{
+    (void)ret_why;
+    return phone_region_ok(value);
+}
+
 static const struct option identity_options[] = {
     DATABASE_OPTION,
     {.name = "FTE_PHONE_REGION",
@@ -50,6 +57,8 @@ static const struct option identity_options[] = {
      .value_default = "",
      .min = 0,
      .max = 2,
+     .allowed = "a country code of ISO 3166 in capitals, or nothing",
+     .valid = region_ok,
      .help =
          "The country (ISO 3166, e.g. DE) of telephone numbers that are written without a country "
          "code; empty: only international numbers are understood."},
@@ -79,11 +88,6 @@ identity_init(struct actor *self)
     struct identity *identity = actor_context(self);
 
     identity->region = actor_text(self, "FTE_PHONE_REGION");
-    if (identity->region[0] && !phone_region_ok(identity->region)) {
-        log_error("setting_refused", "name=FTE_PHONE_REGION why=\"allowed: a country code of ISO "
-                                     "3166 in capitals, or nothing\"");
-        return EX_CONFIG;
-    }
     identity->pg = actor_pg_open(self, NULL, NULL);
     return 0;
 }

@@ -29,6 +29,15 @@ static void ingress_drain(struct actor *self);
 static bool ingress_drained(struct actor *self);
 static void ingress_fini(struct actor *self);
 
+static bool
+is_ipv4(const char *value, struct buf *ret_why)
+{
+    struct in_addr address;
+
+    (void)ret_why;
+    return inet_pton(AF_INET, value, &address) == 1;
+}
+
 static const struct option options[] = {
     DATABASE_OPTION,
     {.name = "FTE_HTTP_BIND",
@@ -36,6 +45,8 @@ static const struct option options[] = {
      .value_default = "127.0.0.1",
      .min = 7,
      .max = 15,
+     .allowed = "an IPv4 address, such as 127.0.0.1",
+     .valid = is_ipv4,
      .help = "The IPv4 address that HTTP is served on; 0.0.0.0 is all of them."},
     {.name = "FTE_HTTP_PORT",
      .type = OPTION_PORT,
@@ -222,16 +233,11 @@ static int
 open_settings(struct ingress *in)
 {
     struct actor *self = in->self;
-    struct in_addr address;
     const char *why;
 
     in->state_dir = actor_text(self, "FTE_STATE_DIR");
     in->public_url = actor_text(self, "FTE_PUBLIC_URL");
     in->proxies = (unsigned)actor_int(self, "FTE_TRUSTED_PROXIES");
-    if (inet_pton(AF_INET, actor_text(self, "FTE_HTTP_BIND"), &address) != 1) {
-        log_error("bad_setting", "setting=FTE_HTTP_BIND why=\"must be an IPv4 address\"");
-        return EX_CONFIG;
-    }
     if (token_secret(actor_text(self, "FTE_LINK_SECRET"), in->state_dir, &in->secret, &why) != 0) {
         log_error("bad_setting", "setting=FTE_STATE_DIR why=%s error=%s", log_quote(why),
                   log_quote(strerror(errno)));

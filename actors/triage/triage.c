@@ -44,6 +44,17 @@ static void triage_fini(struct actor *self);
 static const struct batch_stage stage = {
     .key = customer_of, .put = put, .stored = stored, .drop = drop};
 
+/* Read here as well, so that --check tells the line that is wrong. */
+static bool
+rules_ok(const char *value, struct buf *ret_why)
+{
+    struct rules *rules = rules_load(value, ret_why);
+    bool ok = rules != NULL;
+
+    rules_free(&rules);
+    return ok;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -52,6 +63,8 @@ main(int argc, char **argv)
         {.name = "FTE_TRIAGE_RULES",
          .type = OPTION_PATH,
          .value_default = "",
+         .allowed = "a file of rules that can be read",
+         .valid = rules_ok,
          .help = "A file of rules that say which words call for a person "
                  "(actors/triage/triage.rules); empty: the built-in ones."},
         OPTION_END,

@@ -14,6 +14,13 @@
 
 #define RECEIVE_MAX 512 /* messages taken from the socket in one turn */
 
+static bool
+router_ok(const char *value, struct buf *ret_why)
+{
+    (void)ret_why;
+    return endpoint_ok(value);
+}
+
 static const struct option own_options[] = {
     {.name = "FTE_LOG_LEVEL",
      .type = OPTION_CHOICE,
@@ -25,14 +32,16 @@ static const struct option own_options[] = {
      .value_default = "var",
      .min = 1,
      .max = 4000,
+     .allowed = "a directory that can be written to, of at most 4000 bytes",
      .help = "The directory that holds sockets, the embedded database and generated secrets."},
     {.name = "FTE_ROUTER",
      .type = OPTION_TEXT,
      .value_default = "",
-     .min = 7,
+     .min = 1,
      .max = 300,
-     .help =
-         "The router's socket, ipc://PATH or tcp://HOST:PORT; by default ipc:// in FTE_STATE_DIR."},
+     .allowed = ENDPOINT_ALLOWED,
+     .valid = router_ok,
+     .help = "The router's socket; by default it is in FTE_STATE_DIR."},
     OPTION_END,
 };
 

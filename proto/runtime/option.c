@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -43,6 +45,16 @@ read_number(const char *text, double *ret)
     }
     *ret = v;
     return true;
+}
+
+/* Decimal digits only: 0x10, 1e3 and 5.0 are not how a whole number is written here. */
+static bool
+read_whole(const char *text, double *ret)
+{
+    const char *digits = text + (text[0] == '-');
+
+    return digits[0] != '\0' && digits[strspn(digits, "0123456789")] == '\0' &&
+           read_number(text, ret);
 }
 
 static bool
@@ -97,16 +109,28 @@ url_ok(const char *text, const char *schemes)
            sep[3] != '\0' && strpbrk(text, " \t\r\n") == NULL;
 }
 
-/* True if the text is allowed for the row. */
+bool
+option_file_ok(const char *path)
+{
+    struct stat st;
+
+    if (access(path, R_OK) != 0 || stat(path, &st) != 0) {
+        return false;
+    }
+    errno = EISDIR;
+    return !S_ISDIR(st.st_mode);
+}
+
+/* True if the text is allowed by the row's type and limits. */
 static bool
-value_ok(const struct option *o, const char *text)
+type_ok(const struct option *o, const char *text)
 {
     double v;
     bool b;
 
     switch (o->type) {
     case OPTION_INT:
-        return read_number(text, &v) && v == floor(v) && v >= o->min && v <= o->max;
+        return read_whole(text, &v) && v >= o->min && v <= o->max;
     case OPTION_FLOAT:
         return read_number(text, &v) && v >= o->min && v <= o->max;
     case OPTION_DURATION:
@@ -118,11 +142,11 @@ value_ok(const struct option *o, const char *text)
     case OPTION_CHOICE:
         return among(text, strlen(text), o->choices);
     case OPTION_PATH:
-        return access(text, R_OK) == 0;
+        return option_file_ok(text);
     case OPTION_URL:
         return url_ok(text, o->choices);
     case OPTION_PORT:
-        return read_number(text, &v) && v == floor(v) && v >= 0 && v <= 65535;
+        return read_whole(text, &v) && v >= o->min && v <= o->max;
     }
     return false;
 }
@@ -139,9 +163,25 @@ add_duration(struct buf *out, double ms)
     buf_printf(out, "%.0f%s", ms / units[i].ms, units[i].unit);
 }
 
+/* The words of "a|b", each with `after` behind it, and `between` them. */
 static void
-describe_range(const struct option *o, struct buf *out)
+add_choices(const char *choices, const char *between, const char *after, struct buf *out)
 {
+    for (const char *c = choices; *c != '\0';) {
+        int n = (int)strcspn(c, "|");
+        buf_printf(out, "%s%.*s%s", c > choices ? between : "", n, c, after);
+        c += n + (c[n] == '|');
+    }
+}
+
+/* What docs/guide/settings.md says is allowed (test/docs/settings_test.py). */
+static void
+describe(const struct option *o, struct buf *out)
+{
+    if (o->allowed != NULL) {
+        buf_add_c(out, o->allowed);
+        return;
+    }
     switch (o->type) {
     case OPTION_INT:
         buf_printf(out, "a whole number from %.0f to %.0f", o->min, o->max);
@@ -150,7 +190,7 @@ describe_range(const struct option *o, struct buf *out)
         buf_printf(out, "a number from %g to %g", o->min, o->max);
         break;
     case OPTION_DURATION:
-        buf_add_c(out, "a duration such as 500ms, 30s, 5m, 24h or 7d, from ");
+        buf_add_c(out, "a time from ");
         add_duration(out, o->min);
         buf_add_c(out, " to ");
         add_duration(out, o->max);
@@ -160,24 +200,58 @@ describe_range(const struct option *o, struct buf *out)
         break;
     case OPTION_TEXT:
         if (o->max == 0) {
-            buf_printf(out, "a text of at least %.0f bytes", o->min);
+            buf_printf(out, "text of at least %.0f bytes", o->min);
         } else {
-            buf_printf(out, "a text of %.0f to %.0f bytes", o->min, o->max);
+            buf_printf(out, "text of %.0f to %.0f bytes", o->min, o->max);
         }
         break;
     case OPTION_CHOICE:
-        buf_printf(out, "one of %s", o->choices);
+        buf_add_c(out, "one of ");
+        add_choices(o->choices, ", ", "", out);
         break;
     case OPTION_PATH:
         buf_add_c(out, "a file that can be read");
         break;
     case OPTION_URL:
-        buf_printf(out, "a URL with host and scheme (%s)", o->choices);
+        buf_add_c(out, "an address that begins with ");
+        add_choices(o->choices, " or ", "://", out);
         break;
     case OPTION_PORT:
-        buf_add_c(out, "a port number from 0 to 65535");
+        buf_printf(out, "a port from %.0f to %.0f", o->min, o->max);
         break;
     }
+}
+
+/* One line, whatever stands in it. */
+static void
+add_in_line(struct buf *out, struct str text, size_t max)
+{
+    for (size_t i = 0; i < text.n && i < max; i++) {
+        uint8_t byte = (uint8_t)text.p[i];
+        buf_add_byte(out, byte < 0x20 ? ' ' : byte);
+    }
+}
+
+static void
+add_fault(const struct option *o, const char *text, struct str why, struct buf *out)
+{
+    if (text[0] == '\0') {
+        buf_printf(out, "%s must be set: ", o->name);
+    } else if (o->secret) {
+        buf_printf(out, "%s has a value that is not allowed (not shown): ", o->name);
+    } else {
+        buf_printf(out, "%s=\"", o->name);
+        add_in_line(out, str_of(text), 100);
+        buf_add_c(out, "\" is not allowed: ");
+    }
+    buf_add_c(out, "must be ");
+    describe(o, out);
+    if (why.n > 0) {
+        buf_add_c(out, " (");
+        add_in_line(out, why, 300);
+        buf_add_c(out, ")");
+    }
+    buf_add_byte(out, '\n');
 }
 
 int
@@ -187,23 +261,16 @@ option_check(const struct option *table, struct buf *ret_faults)
 
     for (const struct option *o = table; o != NULL && o->name != NULL; o++) {
         const char *text = raw(o);
+        struct buf why = {0};
         if (text[0] == '\0' && o->value_default != NULL) {
             continue; /* may be absent, and is */
         }
-        if (text[0] != '\0' && value_ok(o, text)) {
-            continue;
+        if (text[0] == '\0' || !type_ok(o, text) || (o->valid != NULL && !o->valid(text, &why))) {
+            faults++;
+            /* The first line of it: what else is wrong shows when this is mended. */
+            add_fault(o, text, (struct str){why.p, strcspn(buf_c(&why), "\n")}, ret_faults);
         }
-        faults++;
-        if (text[0] == '\0') {
-            buf_printf(ret_faults, "%s must be set: ", o->name);
-        } else if (o->secret) {
-            buf_printf(ret_faults, "%s has a value that is not allowed (not shown): ", o->name);
-        } else {
-            buf_printf(ret_faults, "%s=\"%.100s\" is not allowed: ", o->name, text);
-        }
-        buf_add_c(ret_faults, "must be ");
-        describe_range(o, ret_faults);
-        buf_add_byte(ret_faults, '\n');
+        buf_fini(&why);
     }
     return faults;
 }
@@ -211,7 +278,7 @@ option_check(const struct option *table, struct buf *ret_faults)
 int
 option_load_file(const char *path, struct buf *ret_faults)
 {
-    FILE *f = fopen(path, "re");
+    FILE *f = option_file_ok(path) ? fopen(path, "re") : NULL;
     char *line = NULL;
     size_t cap = 0;
     int number = 0, bad = 0;
@@ -230,7 +297,8 @@ option_load_file(const char *path, struct buf *ret_faults)
             continue;
         }
         if (eq == NULL || eq == s.p) {
-            buf_printf(ret_faults, "%s line %d: must be KEY=VALUE\n", path, number);
+            buf_printf(ret_faults, "FTE_CONFIG=\"%s\" is not allowed: line %d must be KEY=VALUE\n",
+                       path, number);
             bad++;
             continue;
         }

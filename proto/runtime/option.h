@@ -19,9 +19,9 @@ enum option_type {
     OPTION_BOOL,     /* on, off, true, false, yes, no, 1, 0 */
     OPTION_TEXT,     /* length in [min, max] bytes */
     OPTION_CHOICE,   /* one of `choices`, separated by | */
-    OPTION_PATH,     /* of a file that can be read */
+    OPTION_PATH,     /* of a file (no directory) that can be read */
     OPTION_URL,      /* with scheme and host; `choices` = the schemes, separated by | */
-    OPTION_PORT,     /* 0..65535 */
+    OPTION_PORT,     /* in [min, max], at most 65535 */
 };
 
 struct option {
@@ -30,6 +30,9 @@ struct option {
     const char *value_default; /* NULL: must be given; "": may be absent */
     double min, max;
     const char *choices;
+    const char *allowed; /* what is allowed in words, where type and limits don't say it */
+    /* What type and limits can't tell, asked after them. May append why not, in one line. */
+    bool (*valid)(const char *value, struct buf *ret_why);
     bool secret;      /* never printed */
     const char *help; /* one sentence for docs/guide/settings.md */
 };
@@ -45,6 +48,8 @@ int option_check(const struct option *table, struct buf *ret_faults);
 /* Reads KEY=VALUE lines (# starts a comment) into the environment; what is there already stays.
  * Appends a line for each fault to `ret_faults`. Number of faults. */
 int option_load_file(const char *path, struct buf *ret_faults);
+/* True if `path` is a file, and no directory, that can be read; else errno says why not. */
+bool option_file_ok(const char *path);
 /* Loads FTE_CONFIG if set, checks, prints every fault to stderr and exits 78 if there is one. */
 void option_load(const char *actor, const struct option *table);
 

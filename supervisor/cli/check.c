@@ -1,9 +1,11 @@
 #include "supervisor/cli/check.h"
 
+#include "db/actor_pg.h"
 #include "db/migrate.h"
 #include "proto/buf.h"
 #include "proto/clock.h"
 #include "proto/err.h"
+#include "proto/runtime/option.h"
 #include "supervisor/child.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/client.h"
@@ -12,7 +14,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libpq-fe.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,30 +25,64 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PROGRAM_MS 20000        /* for one --check */
+#define PROGRAM_MS 20000 /* for one --check */
+#define STATE_DIR_MAX 4000
 #define OUTPUT_MAX (256 * 1024) /* of one --check */
-#define SERVER_MIN 150000       /* PostgreSQL 15, as in Debian 12: what this is tested with */
 
+static void fault(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void check_table(struct check *c, const char *table, const char *bin_dir);
 static void check_state_dir(struct check *c);
 static void check_actors(struct check *c, const char *table, const char *bin_dir);
+static int check_options(struct check *c, const struct option *table);
 static void check_database(struct check *c);
 static void check_port(struct check *c);
+static bool has_programs(const char *dir, struct buf *ret_why);
+
+/* Read by supervisor/run.sh and db/cluster.sh, which trust that they were checked here. */
+static const struct option run_options[] = {
+    {.name = "FTE_PG_BIN",
+     .type = OPTION_TEXT,
+     .value_default = "/usr/lib/postgresql/15/bin",
+     .min = 1,
+     .max = 4000,
+     .allowed = "a directory with the programs of PostgreSQL 15",
+     .valid = has_programs,
+     .help = "Where the programs of PostgreSQL are, for the private cluster."},
+    {.name = "FTE_RUN_TIMEOUT",
+     .type = OPTION_INT,
+     .value_default = "60",
+     .min = 1,
+     .max = 3600,
+     .help = "How many seconds make run waits until the system is ready."},
+    OPTION_END,
+};
+static const struct option database_options[] = {DATABASE_OPTION, OPTION_END};
+
+void
+check_settings(const char *table, struct check *ret)
+{
+    char bin_dir[4096], root[4096];
+
+    memset(ret, 0, sizeof(*ret));
+    cli_bin_dir(bin_dir, sizeof(bin_dir));
+    if (cli_root(root, sizeof(root)) && chdir(root) != 0) {
+        fault(ret, "%s: %s", root, strerror(errno));
+        return;
+    }
+    check_table(ret, table, bin_dir);
+    check_state_dir(ret);
+    check_options(ret, run_options);
+    check_actors(ret, table, bin_dir);
+    if (client_running() == 0) {
+        check_port(ret);
+    }
+}
 
 void
 check_all(const char *table, struct check *ret)
 {
-    char bin_dir[4096];
-
-    memset(ret, 0, sizeof(*ret));
-    cli_bin_dir(bin_dir, sizeof(bin_dir));
-    check_table(ret, table, bin_dir);
-    check_state_dir(ret);
-    check_actors(ret, table, bin_dir);
+    check_settings(table, ret);
     check_database(ret);
-    if (client_running() == 0) {
-        check_port(ret);
-    }
 }
 
 void
@@ -80,8 +116,6 @@ add_fault(struct check *c, const char *line)
     c->faults = xrealloc(c->faults, (c->n + 1) * sizeof(*c->faults));
     c->faults[c->n++] = xstrdup(line);
 }
-
-static void fault(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void
 fault(struct check *c, const char *format, ...)
@@ -168,14 +202,44 @@ check_table(struct check *c, const char *table, const char *bin_dir)
     run_check(c, program, argv, environ);
 }
 
+/* A program that isn't ours must at least be there. */
+static void
+find_program(struct check *c, const char *name)
+{
+    const char *path = getenv("PATH");
+    char whole[4200];
+
+    if (strchr(name, '/')) {
+        if (access(name, X_OK) != 0) {
+            fault(c, "the child table's command %s: %s", name, strerror(errno));
+        }
+        return;
+    }
+    while (path && *path) {
+        size_t n = strcspn(path, ":");
+        snprintf(whole, sizeof(whole), "%.*s/%s", n > 0 ? (int)n : 1, n > 0 ? path : ".", name);
+        if (access(whole, X_OK) == 0) {
+            return;
+        }
+        path += n + (path[n] == ':');
+    }
+    fault(c, "the child table's command %s: not found on PATH", name);
+}
+
 static void
 check_actors(struct check *c, const char *table, const char *bin_dir)
 {
+    const char *url = getenv("DATABASE_URL");
+    bool has_url = url && url[0] != '\0';
     struct spec_fault ignored;
     struct spec *spec = NULL;
 
     if (spec_load(table, &spec, &ignored) != 0) {
         return; /* said already */
+    }
+    /* Whether there is a database is said once, by check_database(), and not by each actor. */
+    if (!has_url) {
+        setenv("DATABASE_URL", "postgresql:///", 1);
     }
     for (size_t i = 0; i < spec->n; i++) {
         const struct child_spec *row = &spec->children[i];
@@ -184,6 +248,7 @@ check_actors(struct check *c, const char *table, const char *bin_dir)
         char *program;
         /* Only ours are known to understand --check; anything else might begin to work. */
         if (strncmp(row->argv[0], "fte-", 4) != 0) {
+            find_program(c, row->argv[0]);
             continue;
         }
         environment = child_environment(row);
@@ -192,30 +257,82 @@ check_actors(struct check *c, const char *table, const char *bin_dir)
         free(program);
         child_environment_free(environment);
     }
+    if (!has_url) {
+        unsetenv("DATABASE_URL");
+    }
     spec_free(&spec);
 }
 
 /* --- surroundings --------------------------------------------------------------------------- */
 
+/* As mkdir -p. */
+static int
+make_dir(const char *dir)
+{
+    char path[PATH_MAX];
+
+    if (strlen(dir) >= sizeof(path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(path, dir);
+    for (char *at = path + 1; (at = strchr(at, '/')) != NULL; at++) {
+        *at = '\0';
+        mkdir(path, 0700); /* what can't be made is told by the last one */
+        *at = '/';
+    }
+    return mkdir(path, 0700) != 0 && errno != EEXIST ? -1 : 0;
+}
+
 static void
 check_state_dir(struct check *c)
 {
     const char *dir = getenv("FTE_STATE_DIR");
-    char path[4200];
-    int fd;
+    char path[PATH_MAX + 32];
+    int fd = -1;
 
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        fault(c, "FTE_STATE_DIR=\"%s\": cannot be made: %s", dir, strerror(errno));
-        return;
+    if (make_dir(dir) == 0) {
+        snprintf(path, sizeof(path), "%s/.check-XXXXXX", dir);
+        fd = mkostemp(path, O_CLOEXEC);
     }
-    snprintf(path, sizeof(path), "%s/.check-XXXXXX", dir);
-    fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0) {
-        fault(c, "FTE_STATE_DIR=\"%s\": cannot be written to: %s", dir, strerror(errno));
+        bool too_long = strlen(dir) > STATE_DIR_MAX;
+        fault(c,
+              "FTE_STATE_DIR=\"%.100s\" is not allowed: must be a directory that can be written "
+              "to, of at most 4000 bytes%s%s%s",
+              dir, too_long ? "" : " (", too_long ? "" : strerror(errno), too_long ? "" : ")");
         return;
     }
     close(fd);
     unlink(path);
+}
+
+static int
+check_options(struct check *c, const struct option *table)
+{
+    struct buf faults = {0};
+    char *rest = NULL;
+    int n = option_check(table, &faults);
+
+    buf_c(&faults);
+    for (char *line = strtok_r(faults.p, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        add_fault(c, line);
+    }
+    buf_fini(&faults);
+    return n;
+}
+
+static bool
+has_programs(const char *dir, struct buf *ret_why)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/postgres", dir);
+    if (access(path, X_OK) == 0) {
+        return true;
+    }
+    buf_printf(ret_why, "postgres: %s", strerror(errno));
+    return false;
 }
 
 static void
@@ -223,7 +340,6 @@ check_database(struct check *c)
 {
     const char *url = getenv("DATABASE_URL");
     struct migrate_report report = {0};
-    PGconn *connection;
     int err;
 
     if (!url || url[0] == '\0') {
@@ -233,20 +349,14 @@ check_database(struct check *c)
               getenv("FTE_STATE_DIR"));
         return;
     }
-    connection = PQconnectdb(url);
-    if (PQstatus(connection) == CONNECTION_OK && PQserverVersion(connection) < SERVER_MIN) {
-        fault(c, "DATABASE_URL: the server is PostgreSQL %d, and 15 or newer is needed",
-              PQserverVersion(connection) / 10000);
-        PQfinish(connection);
+    if (check_options(c, database_options) > 0) {
         return;
     }
-    PQfinish(connection);
     err = migrate_apply(url, migrations, true, &report);
     if (err == ERR_NOT_FOUND) {
         fault(c, "DATABASE_URL: the schema is version %d and %d is needed: run `fte migrate`",
               report.version, migrate_version());
     } else if (err != 0) {
-        report.why[strcspn(report.why, "\n")] = '\0';
         fault(c, "DATABASE_URL: %s", report.why);
     }
 }
@@ -281,7 +391,9 @@ check_port(struct check *c)
         return;
     }
     if (is_taken(&address)) {
-        fault(c, "FTE_HTTP_PORT=\"%ld\": somebody else listens there already; choose another port",
+        fault(c,
+              "FTE_HTTP_PORT=\"%ld\" is not allowed: must be a port from 1 to 65535 that is free "
+              "(somebody else listens there)",
               port);
     }
 }

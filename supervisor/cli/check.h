@@ -9,9 +9,13 @@ struct check {
     size_t n;
 };
 
-/* Checks the child table, the state directory, every actor's settings (its own --check, with the
- * environment that its row gives it), the database and its schema, and, unless the tree of this
- * state directory runs already, the HTTP port. Caller frees with check_fini(). */
+/* Checks what the settings say: the child table, the state directory, those of `make run`, every
+ * actor's (its own --check, with the environment that its row gives it), and, unless the tree of
+ * this state directory runs already, the HTTP port. Without DATABASE_URL the private cluster is
+ * taken for granted. Works from the directory that the actors will be started in, so a relative
+ * path means there what it will mean later. Caller frees with check_fini(). */
+void check_settings(const char *table, struct check *ret);
+/* The same, and the database: its server and its schema. */
 void check_all(const char *table, struct check *ret);
 void check_fini(struct check *c);
 

@@ -38,5 +38,5 @@ cmd_migrate(int argc, char **argv)
     return cli_fail(err == ERR_UNAVAILABLE                      ? CLI_UNAVAILABLE
                     : err == ERR_VERSION || err == ERR_CONFLICT ? CLI_CONFIG
                                                                 : CLI_FAILED,
-                    "migrate", "%s", report.why);
+                    "migrate", "DATABASE_URL: %s", report.why);
 }

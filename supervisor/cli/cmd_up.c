@@ -64,16 +64,22 @@ int
 cmd_check(int argc, char **argv)
 {
     bool json = cli_flag(&argc, argv, "--json");
+    bool settings = cli_flag(&argc, argv, "--settings");
     char table[PATH_MAX];
     struct check c;
     int rc;
 
     if (!find_table(&argc, argv, table, sizeof(table)) || argc > 1) {
-        return cli_fail(CLI_USAGE, "check", "usage: fte check [--table FILE] [--json]");
+        return cli_fail(CLI_USAGE, "check",
+                        "usage: fte check [--settings] [--table FILE] [--json]");
     }
-    check_all(table, &c);
+    if (settings) {
+        check_settings(table, &c);
+    } else {
+        check_all(table, &c);
+    }
     rc = report("check", &c, json);
-    if (rc == CLI_OK && !json) {
+    if (rc == CLI_OK && !json && !settings) {
         puts("everything that can be checked beforehand is right");
     }
     check_fini(&c);

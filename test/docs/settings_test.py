@@ -12,13 +12,10 @@ BEGIN = "## All settings, one by one\n"
 OTHERS = {
     "FTE_CONFIG": ("every program", "none", "a file that can be read",
                    "A file of settings, one KEY=VALUE a line; what is set in the environment wins."),
-    "FTE_CHILD_TABLE": ("fte up, fte check", "supervisor/supervisor.conf of the checkout", "a file that can be read",
+    "FTE_CHILD_TABLE": ("fte up, fte check", "supervisor/supervisor.conf of the checkout", "a child table that can be read",
                         "The child table: which processes there are."),
-    "FTE_DRAIN_BUDGET": ("supervisor", "45s", "a time such as 45s",
+    "FTE_DRAIN_BUDGET": ("supervisor", "45s", "a time from 0s to 24h",
                          "How long everything together may take to finish its work when the system is stopped."),
-    "FTE_RUN_TIMEOUT": ("make run", "60", "seconds", "How long make run waits until the system is ready."),
-    "FTE_PG_BIN": ("make run", "/usr/lib/postgresql/15/bin", "a directory",
-                   "Where the programs of PostgreSQL 15 are, for the private cluster."),
 }
 # Of the build and of tests only: not for operators.
 NOT_SETTINGS = {"FTE_FAULT", "FTE_FAULTS", "FTE_VERSION", "FTE_BIN", "FTE_X", "FTE_RULES", "FTE_TEST", "FTE_INFO", "FTE_ABORT"}
@@ -52,6 +49,12 @@ DATABASE_ROW = '{.name = "DATABASE_URL", ' + re.sub(r"\s*\\\n\s*", " ", next(
 
 
 def literal(text):
+    """The text of C string literals; a name among them is that of a macro."""
+    for name in re.findall(r"\b[A-Z][A-Z_]+\b", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
+        for _, code in CODE:
+            found = re.search(r"#define %s\s+(\".*\")" % name, code)
+            if found:
+                text = text.replace(name, found.group(1))
     return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', text)).replace('\\"', '"')
 
 
@@ -59,13 +62,14 @@ def tables():
     """{name: (where, row)} of every row of an option table; the same row in two actors counts for both."""
     rows = {}
     for path, text in CODE:
-        text = re.sub(r"\bDATABASE_OPTION,", lambda _: DATABASE_ROW + "},", text)
+        if path.startswith("actors/"):
+            text = re.sub(r"\bDATABASE_OPTION,", lambda _: DATABASE_ROW + "},", text)
         for row in re.findall(r"\{\s*(\.name = \"[A-Z_]+\",.*?)\},?\s*(?=\{|OPTION_END|\};)", text, re.S):
             fields = dict(re.findall(r"\.(\w+) =\s*((?:\"(?:[^\"\\]|\\.)*\"\s*|[^,\"])+)", row))
             if "type" not in fields:
                 continue
             name = literal(fields["name"])
-            where = path.split("/")[1] if path.startswith("actors/") else "every actor" if "runtime" in path else "most actors"
+            where = path.split("/")[1] if path.startswith("actors/") else "every actor" if "runtime" in path else "make run"
             known = rows.setdefault(name, ([], fields))
             if where not in known[0]:
                 known[0].append(where)
@@ -80,7 +84,10 @@ def duration(ms):
 
 
 def allowed(fields):
+    """What docs/guide/settings.md says, and the program itself (describe() in proto/runtime/option.c)."""
     kind = fields["type"].strip()
+    if "allowed" in fields:
+        return literal(fields["allowed"])
     low, high = (number(fields.get(side, "0")) for side in ("min", "max"))
     if kind == "OPTION_CHOICE":
         return "one of " + ", ".join(literal(fields["choices"]).split("|"))
@@ -93,10 +100,12 @@ def allowed(fields):
     if kind == "OPTION_URL":
         return "an address that begins with " + " or ".join(s + "://" for s in literal(fields["choices"]).split("|"))
     if kind == "OPTION_PORT":
-        return "a port from %d to %d" % (low, high or 65535)
+        return "a port from %d to %d" % (low, high)
     if kind == "OPTION_TEXT":
         return "text of %d to %d bytes" % (low, high)
-    return "a number from %g to %g" % (low, high) if high < 1e6 else "a number from %d to %d" % (low, high)
+    if kind == "OPTION_INT":
+        return "a whole number from %d to %d" % (low, high)
+    return "a number from %g to %g" % (low, high)
 
 
 def sentence(name, where, default, what, help_):

@@ -7,9 +7,9 @@
  * unit by what happens first. */
 enum kind { KIND_INBOUND, KIND_REPLY, KIND_ESCALATION, KIND_PERSON, KIND_DEAD, KIND_TICKET };
 
-/* The newest 100 messages of the link. A person replies after an escalation only. Each `lateral ...
- * limit` is a look-up by key for each unit, whatever the planner believes of the tables' sizes: a
- * plan that was made when they were empty would else read them whole. */
+/* The newest 100 messages of the link. Each `lateral ... limit` is a look-up by key for each unit,
+ * whatever the planner believes of the tables' sizes: a plan that was made when they were empty
+ * would else read them whole. */
 static const struct pg_stmt read_link = {
     "link_read",
     "with m as ("
@@ -17,9 +17,6 @@ static const struct pg_stmt read_link = {
     " from messages where link_id = $1 order by seq desc limit 100"
     "), u as ("
     " select unit_id, conversation_id, max(seq) as last from m group by unit_id, conversation_id"
-    "), e as ("
-    " select e.*, u.last from u cross join lateral ("
-    "  select id, customer_id, reason, created_at from escalations where id = u.unit_id limit 1) e"
     ") "
     "select 0 as kind, m.id, m.body, null::jsonb as sources, m.at, u.last, m.seq"
     " from m join u on u.unit_id = m.unit_id "
@@ -29,12 +26,13 @@ static const struct pg_stmt read_link = {
     "  select id, body, sources, created_at, seq from messages where unit_id = u.unit_id"
     "  and direction = 'outbound' and author = 'fte' limit 1) o "
     "union all "
-    "select 2, e.id, e.reason, null, e.created_at, e.last, 0 from e "
+    "select 2, e.id, e.reason, null, e.created_at, u.last, 0 from u cross join lateral ("
+    "  select id, reason, created_at from escalations where id = u.unit_id limit 1) e "
     "union all "
-    "select 3, o.id, o.body, o.sources, o.created_at, e.last, o.seq"
-    " from e cross join lateral ("
-    "  select id, body, sources, created_at, seq from messages where customer_id = e.customer_id"
-    "  and unit_id = e.id and author = 'person' order by seq limit 100) o "
+    "select 3, o.id, o.body, o.sources, o.created_at, u.last, o.seq"
+    " from u cross join lateral ("
+    "  select id, body, sources, created_at, seq from messages where unit_id = u.unit_id"
+    "  and author = 'person' order by seq limit 100) o "
     "union all "
     "select 4, d.unit_id, 'dead_letter', null, d.created_at,"
     " coalesce(u.last, 9223372036854775807), 0"

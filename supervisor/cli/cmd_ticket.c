@@ -1,8 +1,9 @@
-/* fte ticket - what became of a customer's request: the list, and one with all that belongs to it.
- */
+/* fte ticket - what became of a customer's request: the list, one with all that belongs to it, and
+ * what a person does with it (handling.c). */
 #include "db/ticket.h"
 #include "db/view.h"
 #include "supervisor/cli/cli.h"
+#include "supervisor/cli/handling.h"
 #include "supervisor/cli/session.h"
 #include "supervisor/cli/term.h"
 
@@ -11,7 +12,7 @@
 
 #define USAGE                                                                                      \
     "usage: fte ticket list [--status open|resolved|escalated|closed] [--limit N] [--json] |"      \
-    " show REFERENCE|ID [--json]"
+    " show REFERENCE|ID [--json] | " HANDLING_USAGE
 #define LIST_DEFAULT 50
 
 static int list(struct session *d, const char *status, long long limit, bool json);
@@ -36,15 +37,21 @@ cmd_ticket(int argc, char **argv)
 {
     bool bad = false;
     bool json = cli_flag(&argc, argv, "--json");
-    const char *status = cli_option(&argc, argv, "--status", &bad);
-    const char *limit_text = cli_option(&argc, argv, "--limit", &bad);
-    const char *verb = argc > 1 ? argv[1] : "list";
-    bool is_list = strcmp(verb, "list") == 0 && argc <= 2;
-    bool is_show = strcmp(verb, "show") == 0 && argc == 3 && !status && !limit_text;
+    const char *status;
+    const char *limit_text, *verb;
+    bool is_list, is_show;
     long long limit = LIST_DEFAULT;
     struct session *d;
     int code;
 
+    if (argc > 1 && handling_is(argv[1])) {
+        return handling_command(argc, argv, json);
+    }
+    status = cli_option(&argc, argv, "--status", &bad);
+    limit_text = cli_option(&argc, argv, "--limit", &bad);
+    verb = argc > 1 ? argv[1] : "list";
+    is_list = strcmp(verb, "list") == 0 && argc <= 2;
+    is_show = strcmp(verb, "show") == 0 && argc == 3 && !status && !limit_text;
     if (bad || !(is_list || is_show)) {
         return cli_fail(CLI_USAGE, "ticket", USAGE);
     }

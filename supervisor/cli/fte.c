@@ -44,7 +44,7 @@ static const struct cli_command commands[] = {
     {"identify", cmd_identify, "say whether two identifiers are one customer's (JSON Lines)"},
     {"dlq", cmd_dlq, "list, show, replay or drop what could not be done"},
     {"trace", cmd_trace, "one message's way, step by step with times"},
-    {"ticket", cmd_ticket, "list and show tickets, with all that belongs to one"},
+    {"ticket", cmd_ticket, "list, show, answer, give back and close tickets"},
     {"customer", cmd_customer, "show a customer's identifiers and conversations"},
     {"migrate", cmd_migrate, "bring the database to this program's schema"},
     {"db", cmd_db, "db url: where the database is"},

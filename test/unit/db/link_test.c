@@ -184,6 +184,21 @@ Test(link, tells_why_a_person_has_it_until_the_person_replies)
     link_state_fini(&s);
 }
 
+Test(link, shows_what_a_person_adds_to_a_reply_of_ours)
+{
+    struct id link = id_random(), unit = id_random();
+
+    message(unit, link, "question");
+    answer(unit, "fte", "reply");
+    answer(unit, "person", "one more thing");
+    struct link_state s = look(link, none);
+    cr_assert_eq(s.n, 3);
+    expect(&s, 1, false, "reply");
+    expect(&s, 2, false, "one more thing");
+    cr_expect(s.messages[2].person && !s.messages[1].person);
+    link_state_fini(&s);
+}
+
 Test(link, waits_for_a_reply_that_was_accepted_and_is_not_stored)
 {
     struct id link = id_random(), unit = id_random(), known;

@@ -30,10 +30,13 @@ nominal_wait(unsigned in_a_row, const struct spec_limits *limits)
 
 int64_t
 intensity_crash(struct intensity *i, const struct spec_limits *limits, int64_t now_ms,
-                double jitter)
+                int64_t worked_ms, double jitter)
 {
     int64_t wait;
 
+    if (worked_ms >= limits->reset_ms) {
+        intensity_reset(i);
+    }
     i->crashes[i->at] = now_ms;
     i->at = (i->at + 1) % INTENSITY_KEEP;
     if (i->known < INTENSITY_KEEP) {

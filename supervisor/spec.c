@@ -45,7 +45,7 @@ spec_parse(const char *text, struct spec **ret, struct spec_fault *ret_fault)
                                           .period_ms = 60000,
                                           .backoff_min_ms = 100,
                                           .backoff_max_ms = 5000,
-                                          .reset_ms = 30000,
+                                          .reset_ms = 1000,
                                           .retry_ms = 30000};
     while (rest && rc == 0) {
         char *line = strsep(&rest, "\n");
@@ -359,7 +359,7 @@ read_intensity(char **words, struct spec_limits *l)
            read_number(words[1], 1000000, &l->crashes) && spec_duration(words[3], &l->period_ms);
 }
 
-/* "100ms to 5s, reset after 30s" */
+/* "100ms to 5s, reset after 1s" */
 static bool
 read_backoff(char **words, struct spec_limits *l)
 {
@@ -401,7 +401,7 @@ read_setting(struct parser *p, char *line)
     } else if (strcmp(words[0], "backoff") == 0) {
         rc = read_backoff(words, l)
                  ? 0
-                 : fault(p, "backoff: for instance \"100ms to 5s, reset after 30s\"");
+                 : fault(p, "backoff: for instance \"100ms to 5s, reset after 1s\"");
     } else if (strcmp(words[0], "retry") == 0) {
         rc = words[1] && !words[2] && spec_duration(words[1], &l->retry_ms)
                  ? 0

@@ -5,7 +5,7 @@
  *
  *   strategy  one_for_one
  *   intensity 5 in 60s
- *   backoff   100ms to 5s, reset after 30s
+ *   backoff   100ms to 5s, reset after 1s
  *   retry     30s
  *
  *   name   | service | command       | restart   | shutdown | workers | environment
@@ -45,7 +45,7 @@ struct spec_limits {
     int64_t period_ms;      /* ... in this time: degraded */
     int64_t backoff_min_ms; /* before the second restart; doubles from there */
     int64_t backoff_max_ms;
-    int64_t reset_ms; /* ready for so long: what was before is forgotten */
+    int64_t reset_ms; /* died after having been ready for so long: what was before is forgotten */
     int64_t retry_ms; /* between two attempts while degraded */
 };
 

@@ -189,19 +189,6 @@ tree_is_empty(const struct tree *t)
 
 /* --- time ----------------------------------------------------------------------------------- */
 
-/* Ready for long enough: what was before is forgotten. */
-static void
-forget_crashes(struct tree *t, int64_t now_ms)
-{
-    for (size_t i = 0; i < t->n; i++) {
-        struct child *c = t->children[i];
-        if (c->intensity.in_a_row > 0 && c->pid != 0 && c->was_ready &&
-            now_ms - c->ready_ms >= t->spec->limits.reset_ms) {
-            intensity_reset(&c->intensity);
-        }
-    }
-}
-
 void
 tree_step(struct tree *t, int64_t now_ms)
 {
@@ -213,7 +200,6 @@ tree_step(struct tree *t, int64_t now_ms)
             }
         }
     }
-    forget_crashes(t, now_ms);
     stop_what_is_due(t, now_ms);
     kill_what_is_due(t, now_ms);
     start_what_is_due(t, now_ms);
@@ -307,8 +293,9 @@ static void
 restart_by_itself(struct tree *t, struct child *c, int64_t now_ms)
 {
     bool was_degraded = c->intensity.degraded;
-    int64_t wait =
-        intensity_crash(&c->intensity, &t->spec->limits, now_ms, (double)random() / (1U << 31));
+    int64_t worked = c->was_ready ? now_ms - c->ready_ms : 0;
+    int64_t wait = intensity_crash(&c->intensity, &t->spec->limits, now_ms, worked,
+                                   (double)random() / (1U << 31));
 
     c->state = CHILD_WAITING;
     c->start_at_ms = now_ms + wait;

@@ -168,6 +168,22 @@ on_death(void *arg, int events)
     router_lost(watch->router, watch->worker);
 }
 
+/* The worker's process as we see it; 0 where we can't, or where it says none. Over ipc the kernel
+ * knows who connected (the metadata "Peer-Address" ends in uid:gid:pid, pid 0 for a process outside
+ * of our PID namespace): a number that a worker says of itself may be a stranger's here. Over tcp
+ * it always would be. */
+static uint32_t
+process_of(struct message *m, uint32_t said)
+{
+    const char *peer = zmq_msg_gets(&m->head, "Peer-Address");
+    const char *pid = peer != NULL ? strrchr(peer, ':') : NULL;
+
+    if (said == 0 || peer == NULL || peer[0] == '\0') {
+        return said;
+    }
+    return pid != NULL && strchr(peer, ':') != pid ? (uint32_t)strtoul(pid + 1, NULL, 10) : 0;
+}
+
 static void
 watch_worker(struct router *self, struct worker *w)
 {
@@ -206,10 +222,10 @@ worker_ready(struct router *self, struct message *m, const struct head *h)
     if (w != NULL) {
         router_forget(self, w);
     }
-    w = credit_ready(self->credit, from_of(m), h->service, h->count, h->pid);
+    w = credit_ready(self->credit, from_of(m), h->service, h->count, process_of(m, h->pid));
     watch_worker(self, w);
     log_debug("worker_ready", "service=%.*s slots=%u pid=%u", STR_ARG(h->service), h->count,
-              h->pid);
+              worker_pid(w));
     if (h->service.n > 0 && h->count > 0) {
         credit_each(self->credit, tell_service_up, &up);
     }

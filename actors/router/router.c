@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define RECEIVE_MAX 1024 /* messages in one turn */
-#define SILENCE_MS 3000  /* a worker on another machine that is silent for so long is lost */
+#define SILENCE_MS 3000  /* a worker whose process can't be seen is lost when silent so long */
 
 static void on_socket(void *arg, int events);
 static void on_signal(void *arg, int events);
@@ -182,7 +182,7 @@ on_signal(void *arg, int events)
     loop_stop(self->loop);
 }
 
-/* A worker that gave no pid is on another machine: silence is all that tells of its death. */
+/* A worker whose process we can't see: silence is all that tells of its death. */
 static void
 check_silence(void *arg, struct worker *w)
 {

@@ -45,7 +45,7 @@ struct router {
 struct watch {
     struct router *router;
     struct worker *worker;
-    int pidfd; /* -1: on another machine */
+    int pidfd; /* -1: on another machine, or in another PID namespace */
     struct loop_watch *death;
     int64_t heard_ms;
 };

@@ -355,8 +355,10 @@ on_tick(void *arg)
     struct actor *self = arg;
 
     actor_tick(self);
-    /* On this machine the router watches our pid; from another it must hear from us. */
-    if (self->remote && self->announced) {
+    /* Where the router can't see our process (another machine, another PID namespace) it must hear
+     * from us; we can't know which it is. */
+    self->beat = !self->beat;
+    if (self->announced && self->beat) {
         mailbox_send(self, &(struct head){.type = HEAD_HB}, STR(""));
     }
 }

@@ -55,6 +55,7 @@ struct actor {
     bool announced; /* READY was said to this generation of the router */
     bool lined;     /* READY was said on the lifeline */
     bool draining;
+    bool beat; /* the next half second brings a heartbeat */
     int exit_code;
     struct mailbox work, call;
     struct held *by_id;

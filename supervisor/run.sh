@@ -14,7 +14,7 @@ build=${BUILD:-build}
 fte=$root/$build/bin/fte
 supervisor='' watcher='' stopping='' private=''
 
-say() { printf 'fte: %s\n' "$*"; }
+say() { printf 'fte: %s\n' "$*" || true; } # also where nobody listens any more
 fail() {
     local code=$1
     shift
@@ -100,27 +100,34 @@ wait_ready() {
             supervisor=''
             explain
             [ "$code" -eq 78 ] || say "the supervisor ended with exit code $code, see $log" >&2
-            stop "$code"
+            exit "$code"
         fi
         word='' names=''
         [ -r "$FTE_STATE_DIR/ready" ] && read -r word names < "$FTE_STATE_DIR/ready" || true
         if [ "$word" = misconfigured ]; then
             explain
             say "can't start: $names; nothing is left running" >&2
-            stop 78
+            exit 78
         fi
         if [ "$SECONDS" -ge "$until" ]; then
             explain
             say "not ready after $timeout s: $names; see $log" >&2
-            stop 69
+            exit 69
         fi
         read -r -t 0.02 -u "$never" || true
     done
 }
 
-stop() {
+# However it ends: what was started is stopped, PostgreSQL last. Ctrl-C also ends a program that is
+# waited for just then; what was wanted is an end in good order all the same.
+finish() {
     local code=$1
-    trap '' INT TERM HUP
+    trap '' INT TERM HUP EXIT
+    set +e # the terminal may be gone
+    if [ -n "$stopping" ]; then
+        say "draining; the data stays in $FTE_STATE_DIR"
+        code=0
+    fi
     if [ -n "$supervisor" ] && kill -0 "$supervisor" 2> /dev/null; then
         kill -TERM "$supervisor" 2> /dev/null || true
         wait "$supervisor" 2> /dev/null || true
@@ -129,7 +136,7 @@ stop() {
         kill -TERM "$watcher" 2> /dev/null || true
         wait "$watcher" 2> /dev/null || true
     fi
-    [ -z "$private" ] || db/cluster.sh stop "$FTE_STATE_DIR"
+    [ -z "$private" ] || db/cluster.sh stop "$FTE_STATE_DIR" || true
     exit "$code"
 }
 
@@ -165,10 +172,10 @@ stay() {
             wait "$supervisor" || code=$?
             supervisor=''
             case $code in
-                0) stop 0 ;; # fte drain
+                0) exit 0 ;; # fte drain
                 78)
                     explain
-                    stop 78
+                    exit 78
                     ;;
             esac
             say "the supervisor ended (exit code $code) and is started again"
@@ -191,13 +198,13 @@ log=$FTE_STATE_DIR/fte.log
 (umask 077 && : >> "$log")
 log_begin=$(stat -c %s "$log")
 trap 'stopping=yes' INT TERM HUP
+trap : PIPE
+trap 'finish $?' EXIT
 start_database
-"$fte" migrate > /dev/null || stop 78
-"$fte" kb import docs/guide > /dev/null || stop 1
+"$fte" migrate > /dev/null || exit 78
+"$fte" kb import docs/guide > /dev/null || exit 1
 start_watcher
 start_supervisor
 wait_ready
 [ -n "$stopping" ] || greet
 stay
-say "draining; the data stays in $FTE_STATE_DIR"
-stop 0

@@ -9,7 +9,9 @@ import struct
 import subprocess
 import sys
 import threading
+import uuid
 
+import psycopg2
 import pytest
 from system import BIN, ROOT, System, free_port, wait_for
 
@@ -242,18 +244,34 @@ def test_a_server_that_is_not_there_is_one_line_without_its_password(surrounding
         assert "refused" in lines[0] and "hunter2" not in lines[0]
 
 
-def test_a_schema_that_is_too_old_is_one_line_with_what_to_do(surroundings):
-    base = surroundings["DATABASE_URL"]
-    import psycopg2
-    connection = psycopg2.connect(base)
+@pytest.fixture
+def another_database(surroundings):
+    """An environment with a database of its own on the same server, empty."""
+    name = "other_%s" % uuid.uuid4().hex[:8]
+    connection = psycopg2.connect(surroundings["DATABASE_URL"])
     connection.autocommit = True
-    connection.cursor().execute("create database older")
+    connection.cursor().execute("create database " + name)
     connection.close()
-    env = dict(surroundings, DATABASE_URL=base.replace("/fte?", "/older?"))
+    return dict(surroundings, DATABASE_URL=surroundings["DATABASE_URL"].replace("/fte?", "/%s?" % name))
+
+
+def test_a_schema_that_is_too_old_is_one_line_with_what_to_do(another_database):
     for command in ("check", "up"):
-        lines = faults(env, command)
+        lines = faults(another_database, command)
         assert len(lines) == 1 and re.fullmatch(
             r"DATABASE_URL: the schema is version 0 and \d+ is needed: run `fte migrate`", lines[0]), lines
+
+
+def test_a_schema_that_is_newer_than_the_program_is_one_line(another_database):
+    subprocess.run([os.path.join(BIN, "fte"), "migrate"], env=another_database, check=True, stdout=subprocess.DEVNULL)
+    connection = psycopg2.connect(another_database["DATABASE_URL"])
+    connection.autocommit = True
+    connection.cursor().execute("insert into schema_migrations (version, name, sha256) values (999, 'future', '')")
+    connection.close()
+    for command in ("check", "up", "migrate"):
+        lines = faults(another_database, command)
+        assert len(lines) == 1 and re.fullmatch(
+            r"DATABASE_URL: the schema is version 999, newer than this program \(\d+\)", lines[0]), lines
 
 
 # --- while it runs ---------------------------------------------------------------------------------

@@ -30,9 +30,11 @@ CHECKS = [
      """select coalesce(o.id, m.unit_id)::text from (select * from outbox where state = 'SENT') o
           full join (select * from messages where direction = 'outbound' and author = 'fte') m
             on m.unit_id = o.id where o.id is null or m.unit_id is null"""),
+    # A person who gives a conversation back closes its escalations.
     ("no_reply_after_escalation", "after a handover nothing is answered automatically (P4)",
      """select m.unit_id::text from messages m join escalations e using (conversation_id)
-         where m.direction = 'outbound' and m.author = 'fte' and m.created_at > e.created_at"""),
+         where m.direction = 'outbound' and m.author = 'fte' and m.created_at > e.created_at
+           and e.status <> 'closed'"""),
     ("order", "replies follow the order of the messages (P3)",
      """select conversation_id::text, unit_id::text from (
           select q.conversation_id, q.unit_id, r.seq as reply,

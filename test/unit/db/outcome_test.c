@@ -253,6 +253,7 @@ Test(outcome, locks_are_the_same_in_c_and_in_sql)
     struct database db;
     struct talk t = talk();
     struct unit unit = {.data = &t}, *list = &unit;
+    struct race race = {0}; /* asked for until the connection is closed */
     struct pg_txn *txn;
 
     database_init(&db);
@@ -262,7 +263,6 @@ Test(outcome, locks_are_the_same_in_c_and_in_sql)
     txn = pg_begin(db.pg);
     batch_lock(txn, &list, 1, customer_of);
     {
-        struct race race = {0};
         int64_t end = clock_ms() + 5000;
         int waiting = 0;
         pg_commit(&txn, raced, &race);

@@ -112,6 +112,14 @@ $(BUILD)/bin/load: $(BUILD)/test/bench/load.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcurl
 
+# Nothing is fitted here; the small samples in the tree are also part of `make test`.
+EVAL_DATA ?= test/fixture/eval
+.PHONY: eval
+eval: ## how good the decisions are on labelled data (EVAL_DATA=FOLDER, EVAL_ARGS="--errors --only triage")
+	@supervisor/setup.sh build run test
+	@$(MAKE) --no-print-directory -j$$(nproc) build
+	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/eval/run.py "$(EVAL_DATA)" $(EVAL_ARGS)
+
 .PHONY: bench chaos
 bench: ## conversations per second, latency, memory, and the same SQL alone
 	@supervisor/setup.sh build run test

@@ -36,6 +36,7 @@ static void ask_history(struct actor *self, struct unit *u);
 static void got_history(struct actor *self, void *arg, int err, const msgpack_object *body);
 static void ask_knowledge_base(struct actor *self, struct unit *u);
 static void got_passages(struct actor *self, void *arg, int err, const msgpack_object *body);
+static void answer_courtesy(struct actor *self, struct unit *u);
 static void composed(struct actor *self, void *arg, int err, struct str text, const bool used[]);
 static void decided(struct actor *self, struct unit *u);
 static void commit(void *arg);
@@ -197,6 +198,8 @@ got_passages(struct actor *self, void *arg, int err, const msgpack_object *body)
         give_back(self, u, err, "search_knowledge_base");
     } else if (t->state == TURN_SEARCH) {
         ask_knowledge_base(self, u);
+    } else if (t->courtesy.n > 0) {
+        answer_courtesy(self, u);
     } else if (turn_answerable(t)) {
         t->max_words = channels_max_words(a->channels, t->channel);
         a->strategy->compose(self, t, composed, u);
@@ -204,6 +207,20 @@ got_passages(struct actor *self, void *arg, int err, const msgpack_object *body)
         turn_escalate(t, "knowledge_gap");
         decided(self, u);
     }
+}
+
+/* Nothing is asked, so nothing is told of the product: the channel's line, without a passage. */
+static void
+answer_courtesy(struct actor *self, struct unit *u)
+{
+    const struct turn *t = u->data;
+    const struct compose_input in = {.channel = t->channel, .name = t->name, .ref = t->ref};
+    const bool none[TURN_MAX_HITS] = {false};
+    struct buf text = {0};
+    int err = compose_courtesy(&in, t->courtesy, &text);
+
+    composed(self, u, err, buf_str(&text), none);
+    buf_fini(&text);
 }
 
 static void

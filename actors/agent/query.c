@@ -3,8 +3,13 @@
 #include "proto/stopword.h"
 
 #include <ctype.h>
+#include <strings.h>
 
+static void add_telling(struct str message, struct buf *ret);
 static void add_content(struct str sentence, struct buf *ret);
+static size_t joined_questions(struct str sentence);
+static bool next_word(struct str *rest, struct str *ret);
+static bool is_one_of(struct str word, const char *const *words);
 static bool next_sentence(struct str *rest, struct str *ret);
 static size_t blank_run(struct str s);
 static void cut(struct buf *b);
@@ -15,14 +20,35 @@ query_first(const struct str *messages, size_t n, struct buf *ret)
 {
     buf_clear(ret);
     for (size_t i = 0; i < n && ret->n < QUERY_MAX; i++) {
-        struct str m = str_trim(messages[i]);
-
-        if (m.n > 0 && ret->n > 0) {
-            buf_add_byte(ret, '\n');
-        }
-        buf_add_str(ret, m);
+        add_telling(messages[i], ret);
+    }
+    for (size_t i = 0; i < n && ret->n == 0; i++) {
+        buf_add_str(ret, str_trim(messages[i]));
     }
     cut(ret);
+}
+
+/* Its sentences but those of empty words alone: "Hello!", "Thanks." would find what is written
+ * about greetings and thanks. */
+static void
+add_telling(struct str message, struct buf *ret)
+{
+    struct str sentence;
+    bool began = false;
+
+    while (ret->n < QUERY_MAX && next_sentence(&message, &sentence)) {
+        struct str rest = sentence, word;
+        bool tells = false;
+
+        while (!tells && next_word(&rest, &word)) {
+            tells = word.n > 0 && !stopword(word);
+        }
+        if (tells) {
+            buf_add_c(ret, ret->n == 0 ? "" : began ? " " : "\n");
+            buf_add_str(ret, sentence);
+            began = true;
+        }
+    }
 }
 
 void
@@ -60,6 +86,23 @@ query_second(struct str subject, struct str category, struct str ref, const stru
     buf_fini(&all);
 }
 
+size_t
+query_questions(const struct str *messages, size_t n)
+{
+    size_t questions = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct str rest = messages[i], sentence;
+
+        while (next_sentence(&rest, &sentence)) {
+            if (sentence.p[sentence.n - 1] == '?') {
+                questions += 1 + joined_questions(sentence);
+            }
+        }
+    }
+    return questions > 0 ? questions : n > 0 ? n : 1;
+}
+
 bool
 query_same(struct str a, struct str b)
 {
@@ -81,29 +124,68 @@ query_same(struct str a, struct str b)
 static void
 add_content(struct str sentence, struct buf *ret)
 {
-    while (sentence.n > 0) {
-        size_t blanks = blank_run(sentence), n = 0;
+    struct str word;
 
-        sentence.p += blanks;
-        sentence.n -= blanks;
-        while (n < sentence.n && !isspace((unsigned char)sentence.p[n])) {
-            n++;
-        }
-        struct str word = {.p = sentence.p, .n = n};
-        while (word.n > 0 && strchr(".,;:!?\"'()", word.p[word.n - 1])) {
-            word.n--;
-        }
-        while (word.n > 0 && strchr("\"'(", *word.p)) {
-            word.p++;
-            word.n--;
-        }
+    while (next_word(&sentence, &word)) {
         if (word.n > 0 && !stopword(word)) {
             buf_add_c(ret, ret->n ? " " : "");
             buf_add_str(ret, word);
         }
-        sentence.p += n;
-        sentence.n -= n;
     }
+}
+
+/* "... and how do I", "..., also where is": questions behind the first of a sentence. */
+static size_t
+joined_questions(struct str sentence)
+{
+    static const char *const joints[] = {"and", "or", "also", "but", NULL};
+    static const char *const asking[] = {"how",  "what", "where",  "when", "which", "who",
+                                         "why",  "can",  "could",  "is",   "are",   "do",
+                                         "does", "will", "should", NULL};
+    struct str word;
+    bool joint = false;
+    size_t found = 0, words = 0;
+
+    while (next_word(&sentence, &word)) {
+        found += joint && is_one_of(word, asking);
+        joint = words++ > 0 && is_one_of(word, joints);
+    }
+    return found;
+}
+
+/* Without the punctuation around it. */
+static bool
+next_word(struct str *rest, struct str *ret)
+{
+    size_t n = 0, blanks = blank_run(*rest);
+
+    rest->p += blanks;
+    rest->n -= blanks;
+    while (n < rest->n && !isspace((unsigned char)rest->p[n])) {
+        n++;
+    }
+    *ret = (struct str){.p = rest->p, .n = n};
+    rest->p += n;
+    rest->n -= n;
+    while (ret->n > 0 && strchr(".,;:!?\"'()", ret->p[ret->n - 1])) {
+        ret->n--;
+    }
+    while (ret->n > 0 && strchr("\"'(", *ret->p)) {
+        ret->p++;
+        ret->n--;
+    }
+    return n > 0;
+}
+
+static bool
+is_one_of(struct str word, const char *const *words)
+{
+    for (; *words; words++) {
+        if (word.n == strlen(*words) && strncasecmp(word.p, *words, word.n) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool

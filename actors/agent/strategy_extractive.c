@@ -1,3 +1,4 @@
+#include "actors/agent/query.h"
 #include "actors/agent/strategy.h"
 
 /* Without a model: whole sentences of the passages, at once. */
@@ -9,6 +10,7 @@ strategy_extractive(struct actor *self, const struct turn *t, strategy_done_fn *
         .name = t->name,
         .ref = t->ref,
         .messages = t->messages,
+        .questions = query_questions(t->message, t->messages),
         .max_words = t->max_words,
         .hit = t->hit,
         .n = t->hits,

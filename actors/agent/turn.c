@@ -51,6 +51,7 @@ turn_init(struct turn *t, const struct envelope *e, const char **ret_why)
     /* What was typed with this message; the stored name may be another person's at this address. */
     t->name = map_str(map_get(incoming, "customer"), "name");
     t->triage_reason = map_str(triage, "reason");
+    t->courtesy = map_str(triage, "courtesy");
     t->escalate_at_once = map_bool(triage, "escalate") || str_is(map_str(ticket, "state"), "human");
     if (t->triage_reason.n == 0) {
         t->triage_reason = STR("human_owned");
@@ -123,7 +124,7 @@ turn_found(struct turn *t, const msgpack_object *answer)
     }
     s->answerable = map_bool(answer, "answerable") && t->hits > 0;
     t->searches++;
-    if (s->answerable || t->searches == TURN_MAX_SEARCHES) {
+    if (s->answerable || t->courtesy.n > 0 || t->searches == TURN_MAX_SEARCHES) {
         t->state = TURN_DECIDE;
     }
     return 0;
@@ -138,7 +139,7 @@ turn_answerable(const struct turn *t)
 int
 turn_send(struct turn *t, struct str text, const bool used[])
 {
-    if (t->state != TURN_DECIDE || !turn_answerable(t)) {
+    if (t->state != TURN_DECIDE || (!turn_answerable(t) && t->courtesy.n == 0)) {
         return ERR_CONFLICT;
     }
     json_t *sources = json_array();
@@ -157,6 +158,10 @@ turn_send(struct turn *t, struct str text, const bool used[])
     json_object_set_new(t->decision, "action", json_string("send"));
     json_object_set_new(t->decision, "text", text_json(text));
     json_object_set_new(t->decision, "sources", sources);
+    if (t->courtesy.n > 0) {
+        json_object_set_new(t->decision, "courtesy", text_json(t->courtesy));
+        json_object_set_new(t->decision, "asks", json_boolean(str_is(t->courtesy, "greeting")));
+    }
     json_object_set_new(t->decision, "tried", tried_json(t));
     t->sends = true;
     t->state = TURN_DECIDED;
@@ -334,6 +339,7 @@ keep_hits(struct turn *t, const msgpack_object *hits)
             .text = keep(t, map_str(h, "text")),
             .at = at > 0 ? (size_t)at : 0,
         };
+        map_float(h, "adds", &t->hit[i].adds);
         map_float(h, "score", &t->hit[i].score);
     }
 }

@@ -47,6 +47,7 @@ struct turn {
     size_t max_words;      /* of a reply; 0: the channel's template says */
     bool escalate_at_once; /* triage said so, or a person owns the conversation */
     struct str triage_reason;
+    struct str courtesy; /* "thanks", "greeting" where the messages are nothing else; or empty */
     /* what the calls told */
     size_t history; /* messages */
     struct turn_search search[TURN_MAX_SEARCHES];
@@ -54,7 +55,7 @@ struct turn {
     struct compose_hit hit[TURN_MAX_HITS]; /* of the last search; texts in `texts_` */
     size_t hits;
     struct buf texts_; /* private */
-    /* what was decided: {action, reason?, text?, sources?, summary?, tried} */
+    /* what was decided: {action, reason?, text?, sources?, courtesy?, asks?, summary?, tried} */
     bool sends;
     json_t *decision;  /* owned */
     struct buf steps_; /* private: the JSON of the steps */
@@ -73,7 +74,8 @@ struct str turn_query(struct turn *t);
 /* Whether the last search holds an answer. */
 bool turn_answerable(const struct turn *t);
 
-/* The end, once. 0, or ERR_CONFLICT. */
+/* The end, once. 0, or ERR_CONFLICT. What is courtesy alone is answered without a passage, and not
+ * searched for a second time. */
 int turn_send(struct turn *t, struct str text, const bool used[]);
 int turn_escalate(struct turn *t, const char *reason);
 

@@ -4,6 +4,8 @@
 
 #define AT(name) offsetof(struct evidence, name)
 #define MAX_WEIGHTS 8
+#define SAME_LINE 0.98 /* cosine of a line and the question: hardly a letter is different */
+#define CERTAIN 0.99
 
 /* Log-odds = constant + sum of weight * evidence. The constant is such that even odds are where
  * nine of ten right answers pass on both sets (docs/adr/0014). */
@@ -40,6 +42,9 @@ answerable(const struct ranking *found)
     const char *evidence = (const char *)&found->evidence;
     double odds = m->constant;
 
+    if (found->n > 0 && (found->evidence.title > 0 || found->evidence.best_line >= SAME_LINE)) {
+        return CERTAIN; /* the passage was written to answer just this */
+    }
     if (found->n == 0 || found->telling == 0) { /* "how to?" is like every "How to ..." */
         return 0;
     }

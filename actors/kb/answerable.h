@@ -3,7 +3,7 @@
  * A raw score says little: it grows with the length of a question and differs between knowledge
  * bases. So a logistic model weighs evidence that is relative to the question and to the knowledge
  * base (rank.h). It was fitted on samples of two FAQ sets and judged on the one it had not seen
- * (docs/adr/0014; test/eval/kb.py measures).
+ * (docs/adr/0014; make eval measures).
  */
 #ifndef ACTORS_KB_ANSWERABLE_H
 #define ACTORS_KB_ANSWERABLE_H

@@ -1,5 +1,6 @@
 #include "actors/kb/index.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -24,6 +25,8 @@ struct counts {
 typedef void features_fn(struct words *t, struct keys *ret);
 
 static void copy_rows(struct index *x, const struct passage *rows, size_t n);
+static bool same_letters(struct str a, struct str b);
+static int next_letter(struct str s, size_t *at);
 static void cut_lines(struct index *x, struct str **ret_line);
 static size_t cut_body(struct str rest, struct str *ret_line, size_t room);
 static void build_space(struct space *s, struct words *t, features_fn *features,
@@ -133,6 +136,49 @@ index_piece(struct str *rest, struct str *ret)
     rest->p += end;
     rest->n -= end;
     return true;
+}
+
+bool
+index_is_title(const struct passage *p, struct str question)
+{
+    struct str title = p->title;
+    const char *colon = title.n ? memmem(title.p, title.n, ": ", 2) : NULL;
+
+    if (same_letters(title, question)) {
+        return true;
+    }
+    if (colon) {
+        title.n -= (size_t)(colon + 2 - title.p);
+        title.p = colon + 2;
+    }
+    return colon && same_letters(title, question);
+}
+
+static bool
+same_letters(struct str a, struct str b)
+{
+    size_t i = 0, k = 0, letters = 0;
+
+    for (;; letters++) {
+        int x = next_letter(a, &i), y = next_letter(b, &k);
+
+        if (x != y || x < 0) {
+            return x == y && letters > 0;
+        }
+    }
+}
+
+/* The next letter or digit, as a small one; -1 at the end. */
+static int
+next_letter(struct str s, size_t *at)
+{
+    while (*at < s.n) {
+        unsigned char c = (unsigned char)s.p[(*at)++];
+        if (c >= 0x80 || isalnum(c)) {
+            return c < 0x80 ? tolower(c) : c;
+        }
+    }
+    return -1;
 }
 
 size_t

@@ -98,6 +98,10 @@ int64_t vocabulary_find(const struct vocabulary *v, uint64_t key);
 /* The next line or piece of `*rest`, which is cut; false at the end. */
 bool index_piece(struct str *rest, struct str *ret);
 
+/* Whether the question is the passage's title, or its heading (what stands behind "Document: ");
+ * letter case, blanks and punctuation do not count. */
+bool index_is_title(const struct passage *p, struct str question);
+
 /* Where in its body the line of that number begins (1 is the first; 0: the title) in bytes. */
 size_t index_line_at(const struct passage *p, uint32_t line);
 

@@ -4,7 +4,8 @@
  *   fte kb import --(table knowledge_base, NOTIFY fte_kb)--> kb
  *
  *   hit  {id, document, title, url or nil, score, text, at: byte of the text where the line that is
- *        nearest to the question begins}
+ *        nearest to the question begins, adds: share of the question's words that it has and no
+ *        better hit has}
  *
  * Holds nothing that is not in the table: after a crash the index is built again from it. A change
  * of the table makes a new index; searches go on in the old one until it stands.
@@ -138,7 +139,7 @@ pack_hit(msgpack_packer *pk, const struct kb *k, const struct ranking *found, do
 {
     const struct passage *p = &k->index->passage[found->hit[i].passage];
 
-    msgpack_pack_map(pk, 7);
+    msgpack_pack_map(pk, 8);
     pack_key(pk, "id");
     pack_str(pk, p->id);
     pack_key(pk, "document");
@@ -153,6 +154,8 @@ pack_hit(msgpack_packer *pk, const struct kb *k, const struct ranking *found, do
     pack_str(pk, p->body);
     pack_key(pk, "at");
     msgpack_pack_uint64(pk, index_line_at(p, found->hit[i].line));
+    pack_key(pk, "adds");
+    msgpack_pack_double(pk, found->hit[i].adds);
 }
 
 /* Several changes that come while one is loaded are loaded together. */

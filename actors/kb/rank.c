@@ -44,8 +44,11 @@ static void read_terms(struct terms *t, const struct space *s, const struct keys
 static int by_feature(const void *a, const void *b);
 static void learned_scores(const struct space *s, const struct terms *t, size_t n, float *ret);
 static size_t pick(struct ranker *r, const struct index *x, size_t limit, struct ranked *ret);
+static void put_title_first(const struct index *x, struct str query, struct ranking *found);
 static void weigh(struct ranker *r, const struct index *x, const struct ranking *found,
                   struct evidence *ret);
+static bool has_feature(const struct postings *p, uint32_t feature, uint32_t passage);
+static void share_out(const struct ranker *r, const struct index *x, struct ranking *found);
 static void compare_lines(struct ranker *r, const struct index *x, struct ranking *found);
 static uint32_t best_lines(const struct ranker *r, const struct index *x, uint32_t passage,
                            float ret_best[NEXT_TO_EACH_OTHER]);
@@ -130,9 +133,13 @@ rank(struct ranker *r, const struct index *x, struct str query, size_t limit, st
             r->score[i] += weight * r->part[i];
         }
     }
-    ret->n = pick(r, x, limit < RANK_MAX_HITS ? limit : RANK_MAX_HITS, ret->hit);
+    ret->n = pick(r, x, RANK_MAX_HITS, ret->hit);
+    put_title_first(x, query, ret);
+    ret->n = ret->n < limit ? ret->n : limit;
     if (ret->n > 0) {
         weigh(r, x, ret, &ret->evidence);
+        ret->evidence.title = index_is_title(&x->passage[ret->hit[0].passage], query);
+        share_out(r, x, ret);
         compare_lines(r, x, ret);
     }
 }
@@ -299,6 +306,22 @@ pick(struct ranker *r, const struct index *x, size_t limit, struct ranked *ret)
     return n;
 }
 
+/* Of the hits, the one whose title is the question: it was written for it. */
+static void
+put_title_first(const struct index *x, struct str query, struct ranking *found)
+{
+    for (size_t h = 1; h < found->n; h++) {
+        struct ranked hit = found->hit[h];
+
+        if (index_is_title(&x->passage[hit.passage], query)) {
+            hit.score = found->hit[0].score + 1;
+            memmove(found->hit + 1, found->hit, h * sizeof *found->hit);
+            found->hit[0] = hit;
+            return;
+        }
+    }
+}
+
 static void
 weigh(struct ranker *r, const struct index *x, const struct ranking *found, struct evidence *ret)
 {
@@ -332,17 +355,9 @@ weigh_shares(struct ranker *r, const struct index *x, uint32_t passage, struct e
     float grams = r->grams.known + r->grams.unknown;
 
     for (size_t i = 0; i < r->stems.n; i++) {
-        uint32_t f = r->stems.p[i].feature, low = p->start[f], high = p->start[f + 1];
+        uint32_t f = r->stems.p[i].feature;
 
-        while (low < high) { /* passages rise within a list */
-            uint32_t middle = (low + high) / 2;
-            if (p->passage[middle] < passage) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        if (low < p->start[f + 1] && p->passage[low] == passage) {
+        if (has_feature(p, f, passage)) {
             covered += p->idf[f];
         }
     }
@@ -350,6 +365,43 @@ weigh_shares(struct ranker *r, const struct index *x, uint32_t passage, struct e
     ret->known = all > 0 ? r->stems.known / all : 0;
     ret->known_grams = grams > 0 ? r->grams.known / grams : 0;
     ret->bm25_share = all > 0 ? r->bm25[passage] / (all * 2.2f) : 0;
+}
+
+static bool
+has_feature(const struct postings *p, uint32_t feature, uint32_t passage)
+{
+    uint32_t low = p->start[feature], high = p->start[feature + 1];
+
+    while (low < high) { /* passages rise within a list */
+        uint32_t middle = (low + high) / 2;
+        if (p->passage[middle] < passage) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < p->start[feature + 1] && p->passage[low] == passage;
+}
+
+/* What each hit brings that the better ones lack: where several things were asked, the answers may
+ * stand in several passages. */
+static void
+share_out(const struct ranker *r, const struct index *x, struct ranking *found)
+{
+    const struct postings *p = &x->stems.postings;
+    float all = r->stems.known + r->stems.unknown;
+
+    for (size_t i = 0; i < r->stems.n && all > 0; i++) {
+        uint32_t f = r->stems.p[i].feature;
+        size_t h = 0;
+
+        while (h < found->n && !has_feature(p, f, found->hit[h].passage)) {
+            h++;
+        }
+        if (h < found->n) {
+            found->hit[h].adds += p->idf[f] / all;
+        }
+    }
 }
 
 /* The question against each line of the hits, as cosines of n-grams. */

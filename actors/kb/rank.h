@@ -25,6 +25,7 @@ struct evidence {
     float margin;      /* that, less the second's */
     float spread;      /* entropy of all, 1 = nothing stands out */
     float logit;       /* of the trained n-gram model, any sign; 0 without one */
+    float title;       /* 1: the question is the title */
     float words;       /* log (1 + words of the question) */
 };
 
@@ -32,6 +33,7 @@ struct ranked {
     uint32_t passage; /* number in the index */
     float score;      /* any sign: to compare within one question only */
     uint32_t line; /* of the passage, that is nearest: 0 its title, then the pieces of its body */
+    float adds;    /* share of the question's stems, by idf, that it has and no better hit */
 };
 
 struct ranking {

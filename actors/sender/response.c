@@ -41,7 +41,7 @@ response_read(const struct envelope *e, struct response *ret, const char **ret_w
         *ret_why = "decision.action";
         return ERR_INVALID;
     }
-    r.reply.content = sentiment >= RESPONSE_CONTENT;
+    r.reply.content = sentiment >= RESPONSE_CONTENT && !map_bool(decision, "asks");
     sources = map_array(decision, "sources");
     if (sources) {
         json_msgpack(&r.json, sources);

@@ -23,6 +23,7 @@ decider_fini(struct decider *d)
     rules_free(&d->rules);
     lexicon_free(&d->lexicon);
     words_fini(&d->scratch);
+    words_fini(&d->name);
 }
 
 void
@@ -101,4 +102,9 @@ decide(struct decider *d, const struct decide_input *in, struct decision *ret)
     else
         ret->reason = NULL;
     ret->escalate = ret->reason != NULL;
+    ret->courtesy = COURTESY_NONE;
+    if (!ret->escalate && ret->sentiment > DECIDE_SULKY) {
+        words_cut(&d->name, in->name);
+        ret->courtesy = courtesy_of(&ret->words, &d->name);
+    }
 }

@@ -4,6 +4,7 @@
 #ifndef ACTORS_TRIAGE_DECIDE_H
 #define ACTORS_TRIAGE_DECIDE_H
 
+#include "actors/triage/courtesy.h"
 #include "actors/triage/rules.h"
 #include "actors/triage/sentiment.h"
 #include "actors/triage/words.h"
@@ -12,14 +13,15 @@
 #include <stdbool.h>
 
 #define DECIDE_NEGATIVE                                                                            \
-    -0.3                  /* below it in two exchanges running: negative_sentiment (design 5)      \
-                           */
-#define DECIDE_MAX_HITS 8 /* rules that are named as evidence */
+    -0.3                   /* below it in two exchanges running: negative_sentiment (design 5)     \
+                            */
+#define DECIDE_SULKY -0.15 /* "ok :-(" is no courtesy */
+#define DECIDE_MAX_HITS 8  /* rules that are named as evidence */
 
 struct decider {
     struct rules *rules;
     struct lexicon *lexicon;
-    struct words scratch; /* private */
+    struct words scratch, name; /* private */
 };
 
 /* What is known of a unit. */
@@ -28,6 +30,7 @@ struct decide_input {
     const struct str *texts;
     size_t n;           /* 1..ENVELOPE_MAX_MESSAGES */
     struct str subject; /* as given with the first message, or empty; a "Re:" says nothing new */
+    struct str name;    /* what the customer is called, or empty */
     bool human;         /* a person owns the conversation */
     bool has_previous;
     double previous; /* sentiment of the exchange before */
@@ -40,7 +43,8 @@ struct decision {
     const char *reason; /* one of the codes of design 5, or NULL; static or of the rules */
     struct rules_hit hits[DECIDE_MAX_HITS]; /* the rules that fired, the deciding one first */
     size_t n_hits;
-    struct words words; /* private: what the hits point at */
+    enum courtesy courtesy; /* of what needs no person; else none */
+    struct words words;     /* private: what the hits point at */
 };
 
 /* Loads the rules in the file `rules_path` ("": the built-in ones) and the lexicon. 0, or

@@ -141,6 +141,7 @@ triage_unit(struct triage *triage, struct unit *u, const char **ret_why)
     if (!in.channel)
         return ERR_INVALID;
     in.subject = map_str(incoming, "subject");
+    in.name = map_str(map_get(incoming, "customer"), "name");
     in.human = str_is(map_str(ticket, "state"), "human");
     in.has_previous = map_float(ticket, "previous_sentiment", &in.previous);
     decide(&triage->decider, &in, &triage->decision);
@@ -173,20 +174,22 @@ read_messages(const msgpack_object *incoming, struct str *ret_texts, struct sent
     return 0;
 }
 
-/* {sentiment, escalate, reason, evidence: [{rule, words}]} */
+/* {sentiment, escalate, reason, courtesy, evidence: [{rule, words}]} */
 static void
 pack_section(const struct decision *d, struct buf *ret)
 {
     msgpack_packer pk;
 
     msgpack_packer_init(&pk, ret, buf_msgpack_write);
-    msgpack_pack_map(&pk, 4);
+    msgpack_pack_map(&pk, 5);
     pack_key(&pk, "sentiment");
     msgpack_pack_double(&pk, d->sentiment);
     pack_key(&pk, "escalate");
     d->escalate ? msgpack_pack_true(&pk) : msgpack_pack_false(&pk);
     pack_key(&pk, "reason");
     pack_str(&pk, str_of(d->reason));
+    pack_key(&pk, "courtesy");
+    pack_str(&pk, str_of(courtesy_name(d->courtesy)));
     pack_key(&pk, "evidence");
     msgpack_pack_array(&pk, d->n_hits);
     for (size_t i = 0; i < d->n_hits; i++) {

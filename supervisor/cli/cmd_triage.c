@@ -76,6 +76,7 @@ answer(json_t *row, void *arg)
     out = json_pack("{s:O, s:b, s:s?, s:f}", "id", id ? id : json_null(), "escalate", d->escalate,
                     "reason", d->reason, "sentiment", d->sentiment);
     if (run->explain) {
+        json_object_set_new(out, "courtesy", json_pack("s?", courtesy_name(d->courtesy)));
         json_object_set_new(out, "evidence", evidence(d));
         json_object_set_new(out, "words", feelings(&run->decider, &d->words));
     }

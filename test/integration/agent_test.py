@@ -41,13 +41,13 @@ class Worker(sdk_test.Peer):
 
 
 class Bench:
-    def __init__(self, directory):
+    def __init__(self, directory, knowledge=None):
         self.cluster, self.directory = os.path.join(ROOT, "db/cluster.sh"), directory
         os.chmod(directory, 0o755)
         self.url = subprocess.run([self.cluster, "start", directory], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         self.env = dict(os.environ, DATABASE_URL=self.url, FTE_STATE_DIR=directory, FTE_AGENT_CALL_TIMEOUT="2s")
         self.fte("migrate")
-        self.import_rows(TABLE)
+        self.fte("kb", "import", knowledge) if knowledge else self.import_rows(TABLE)
         self.system = sdk_test.System(directory)
         self.system.env.update(self.env, FTE_ROUTER=self.system.endpoint)
         self.kb = self.actor("kb")
@@ -74,17 +74,20 @@ class Bench:
         self.system.peers.append(Worker(self.system.endpoint, service, answer))
         return self.system.peers[-1]
 
-    def send(self, *texts, unit=None, state="automatic", escalate=False, reason=None, name="Ada", subject=None, attempt=1):
+    def send(self, *texts, unit=None, state="automatic", escalate=False, reason=None, name="Ada", subject=None, attempt=1,
+             courtesy=None):
         unit = unit or uuid.uuid4().bytes
         sections = dict(
             incoming=dict(channel="webform", link=uuid.uuid4().bytes, customer=dict(name=name, email="ada@example.org"),
                           messages=[dict(id=unit, text=t, at=1) for t in texts], **({"subject": subject} if subject else {})),
             customer=dict(id=uuid.UUID(int=7).bytes, name="Another", known=True),
             ticket=dict(conversation=unit, ref="TKT-7F3K9Q", state=state, previous_sentiment=None),
-            triage=dict(sentiment=0.0, escalate=escalate, reason=reason, evidence=[]))
+            triage=dict(sentiment=0.0, escalate=escalate, reason=reason, courtesy=courtesy, evidence=[]))
         envelope = dict(v=1, id=unit, key="webform:0000000000000000", seq=1, kind="message", trace="",
                         source=dict(topic="fte.tickets.incoming", partition=0, offset=1), received=1, deadline=1 << 52,
                         body=sections, errors=None)
+        for worker in (self.sender, self.escalator):  # so that the router takes none for dead meanwhile
+            worker.send(fte.HB, worker.service)
         while True:  # the agent may not have said READY yet
             self.edge.send(fte.WORK, "agent", msgpack.packb(envelope), id=unit, attempt=attempt, generation=1, route=self.edge.id)
             try:
@@ -149,6 +152,24 @@ def test_a_burst_is_answered_once(bench):
     decision = bench.sender.take(unit)
     assert decision["sources"][0]["id"] == "invoice" and "your messages" in decision["text"]
     assert tools(bench.steps(unit)).count("send_response") == 1
+
+
+def test_two_questions_are_answered_with_the_passages_of_both_and_one_with_its_own_alone(bench):
+    both = bench.sender.take(bench.send("Where do I find my invoice? And when is the shop open?"))
+    assert {s["id"] for s in both["sources"]} == {"invoice", "opening"}
+    assert [s["id"] for s in bench.sender.take(bench.send("When is the shop open?"))["sources"]] == ["opening"]
+
+
+@pytest.mark.parametrize("courtesy, text, says", [("thanks", "Thanks, that helped!", "anything else"),
+                                                  ("greeting", "Hello", "What can we help you with?")])
+def test_courtesy_gets_its_line_without_a_passage_and_the_evidence_says_why(bench, courtesy, text, says):
+    unit = bench.send(text, courtesy=courtesy)
+    decision = bench.sender.take(unit)
+    assert decision["action"] == "send" and says in decision["text"] and "TKT-7F3K9Q" in decision["text"]
+    assert decision["sources"] == [] and decision["asks"] == (courtesy == "greeting")
+    steps = bench.steps(unit)
+    assert tools(steps) == ["create_ticket", "get_customer_history", "search_knowledge_base", "send_response"]
+    assert steps[3][2]["courtesy"] == courtesy and steps[3][2]["text"] == decision["text"]
 
 
 def test_what_a_person_owns_gets_no_search_and_no_reply(bench):

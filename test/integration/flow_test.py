@@ -114,6 +114,33 @@ def test_a_near_miss_is_answered(system, message):
     assert status["status"] == "answered", status
 
 
+def test_thanks_and_greetings_get_a_line_and_no_person_is_called(system):
+    email = address()
+    link = system.submit(email=email, message=QUESTION)
+    assert system.wait_outcome(link)["status"] == "answered"
+    system.reply(link, "Thanks, that helped!")
+    status = wait_for(lambda: (s := system.status(link))["status"] == "answered" and len(s["messages"]) == 4 and s,
+                      what="the line for the thanks")
+    assert "anything else we can help you with" in status["messages"][-1]["body"] and not status["messages"][-1].get("sources")
+    assert ticket_of(system, email)[2] == "resolved"
+
+    email = address()
+    status = system.wait_outcome(system.submit(email=email, message="Hello"))
+    assert status["status"] == "answered" and "What can we help you with?" in status["messages"][-1]["body"]
+    ticket, _, state = ticket_of(system, email)
+    assert state == "open" and reason_of(system, ticket) is None
+    assert system.sql("select r.result->>'courtesy' from agent_runs r join messages m using (unit_id) where m.conversation_id = %s"
+                      " and m.direction = 'inbound' and r.tool = 'send_response'", ticket) == [("greeting",)]
+
+
+@pytest.mark.parametrize("message, reason", [("Thanks, but my bicycle still squeaks", "knowledge_gap"),
+                                             ("hello, I want a refund", "refund_request")])
+def test_one_word_more_than_courtesy_is_no_courtesy(system, message, reason):
+    email = address()
+    assert system.wait_outcome(system.submit(email=email, message=message))["status"] == "escalated"
+    assert reason_of(system, ticket_of(system, email)[0]) == reason
+
+
 def test_after_an_escalation_nothing_is_answered_until_a_person_gives_it_back(system):
     email = address()
     link = system.submit(email=email, message="I want a refund")

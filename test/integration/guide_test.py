@@ -1,39 +1,35 @@
 """The guide as the demo's knowledge base: what a newcomer asks is found, and what it doesn't hold is not."""
-import json, os, subprocess, tempfile
+import json, os, sys, tempfile
 
 import pytest
-import sdk_test
-from system import BIN, ROOT, wait_for
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from agent_test import Bench
+from system import ROOT, wait_for
 
 with open(os.path.join(ROOT, "test/docs/questions.jsonl")) as f:
     QUESTIONS = [json.loads(line) for line in f]
 # Asked by the page that `make run` prints, and by whoever tries the system first.
 FIRST = ("How do I write my own actor?", "How do I start it?", "Where is my data kept?", "How do I change the escalation rules?",
-         "What happens when PostgreSQL is down?", "How do I replay a dead letter?")
+         "What happens when PostgreSQL is down?", "How do I replay a dead letter?", "Can I use Kafka?", "How are answers made?",
+         "How does it work?", "What is fte?", "What can you do?", "How do I delete a customer's data?")
 
 
 @pytest.fixture(scope="module")
-def search():
+def bench():
     with tempfile.TemporaryDirectory(prefix="fte-guide-") as state:
-        os.chmod(state, 0o755)
-        cluster = os.path.join(ROOT, "db/cluster.sh")
-        url = subprocess.run([cluster, "start", state], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-        env = dict(os.environ, DATABASE_URL=url, FTE_STATE_DIR=state)
-
-        actors = sdk_test.System(state)
+        b = Bench(state, os.path.join(ROOT, "docs/guide"))
         try:
-            for command in (["migrate"], ["kb", "import", "docs/guide"]):
-                subprocess.run([os.path.join(BIN, "fte"), *command], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
-            log = os.path.join(state, "kb.log")
-            with open(log, "w") as f:
-                actors.start(os.path.join(BIN, "fte-kb"), env={"DATABASE_URL": url}, stderr=f)
             # It serves at once, and better when it has learned its passages.
-            wait_for(lambda: "event=indexed" in open(log).read(), what="the index that has learned")
-            peer = actors.peer()
-            yield lambda text: peer.ask("search_knowledge_base", {"query": text})[1]
+            wait_for(lambda: "event=indexed" in open(os.path.join(state, "kb.log")).read(), what="the index that has learned")
+            yield b
         finally:
-            actors.stop()
-            subprocess.run([cluster, "stop", state])
+            b.stop()
+
+
+@pytest.fixture(scope="module")
+def search(bench):
+    return lambda text: bench.edge.ask("search_knowledge_base", {"query": text})[1]
 
 
 def test_what_everybody_asks_first_is_answered_from_its_section(search):
@@ -42,6 +38,25 @@ def test_what_everybody_asks_first_is_answered_from_its_section(search):
         found = search(text)
         assert found["answerable"], text
         assert found["hits"][0]["id"] == sections[text], (text, [h["id"] for h in found["hits"]])
+
+
+def test_what_everybody_asks_first_gets_a_reply_from_that_section_alone_with_the_source_named(bench):
+    sections = {q["text"]: q["id"] for q in QUESTIONS}
+    for text in FIRST:
+        decision = bench.sender.take(bench.send(text))
+        assert [s["id"] for s in decision["sources"]] == [sections[text]], text
+        assert "Source: " + decision["sources"][0]["title"] in decision["text"]
+
+
+def test_what_the_guide_does_not_hold_goes_to_a_person(bench):
+    for text in ("How do I connect it to Salesforce?", "Do you have an iPhone app?", "How do I get a certificate?",
+                 "Which bank holidays does the support team have?"):
+        assert bench.escalator.take(bench.send(text))["reason"] == "knowledge_gap", text
+
+
+def test_nobody_is_told_of_a_command_that_erases_a_customer(bench):
+    for text in ("How do I delete a customer's data?", "how do i erase a customer"):
+        assert "has no command that deletes one customer" in bench.sender.take(bench.send(text))["text"]
 
 
 def test_nine_of_ten_questions_find_their_section_first(search):

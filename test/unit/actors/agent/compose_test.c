@@ -95,11 +95,50 @@ Test(compose, tells_of_close_passages_only_and_of_three_at_most)
     cr_assert_eq(compose(&in, &text, used), 0);
     cr_expect(used[0] && used[1] && used[2] && !used[3] && !used[4]);
     cr_expect_not_null(strstr(buf_c(&text), "Sources:\n- "));
-    hits[1].score = 0.1;
+    hits[1].score = 0.45; /* half as good */
     buf_clear(&text);
     in.n = 2;
     cr_assert_eq(compose(&in, &text, used), 0);
     cr_expect(used[0] && !used[1]);
+}
+
+Test(compose, tells_of_a_further_passage_for_the_second_of_two_questions)
+{
+    struct compose_hit hits[] = {RETURNS, RETURNS};
+
+    hits[1].score = 0.05;
+    hits[1].adds = 0.4;
+    struct compose_input in = input(hits, 2);
+    in.questions = 2;
+    cr_assert_eq(compose(&in, &text, used), 0);
+    cr_expect(used[0] && used[1]);
+    in.questions = 1; /* a word in passing */
+    cr_assert_eq(compose(&in, &text, used), 0);
+    cr_expect(used[0] && !used[1]);
+    in.questions = 2;
+    hits[1].adds = 0.1; /* nothing of the second question */
+    cr_assert_eq(compose(&in, &text, used), 0);
+    cr_expect(used[0] && !used[1]);
+}
+
+Test(compose, answers_courtesy_with_a_line_that_says_nothing_of_the_product)
+{
+    struct compose_input in = input(&RETURNS, 1);
+
+    cr_assert_eq(compose_courtesy(&in, STR("thanks"), &text), 0);
+    cr_expect_str_eq(buf_c(&text), "Hello Ada Lovelace,\n\n"
+                                   "Thank you for your message. If there is anything else we can "
+                                   "help you with, please reply here. Your ticket is "
+                                   "TKT-7F3K9Q.\n\nKind regards\nCustomer Success\n");
+    buf_clear(&text);
+    cr_assert_eq(compose_courtesy(&in, STR("greeting"), &text), 0);
+    cr_expect_not_null(strstr(buf_c(&text), "What can we help you with?"));
+    cr_expect_null(strstr(buf_c(&text), "return an order"));
+    buf_clear(&text);
+    cr_expect_eq(compose_courtesy(&in, STR("flattery"), &text), ERR_NOT_FOUND);
+    in.channel = STR("pigeon");
+    cr_expect_eq(compose_courtesy(&in, STR("thanks"), &text), ERR_NOT_FOUND);
+    cr_expect_eq(text.n, 0);
 }
 
 Test(compose, keeps_to_the_channels_length_in_whole_sentences)

@@ -30,7 +30,41 @@ Test(query, first_is_the_customers_words)
     const struct str m[] = {STR("  Hello "), STR("my card is lost\n")};
 
     query_first(m, 2, &q);
-    cr_expect_str_eq(buf_c(&q), "Hello\nmy card is lost");
+    cr_expect_str_eq(buf_c(&q), "my card is lost");
+}
+
+Test(query, leaves_out_sentences_that_say_nothing_unless_there_is_nothing_else)
+{
+    const struct str polite = STR("Hello! My card is lost. What now? Thanks."),
+                     empty = STR(" Hello ");
+
+    query_first(&polite, 1, &q);
+    cr_expect_str_eq(buf_c(&q), "My card is lost.");
+    query_first(&empty, 1, &q);
+    cr_expect_str_eq(buf_c(&q), "Hello");
+}
+
+Test(query, counts_how_many_things_are_asked)
+{
+    static const struct {
+        const char *text;
+        size_t questions;
+    } rows[] = {
+        {"How do I start it?", 1},
+        {"I read the guide and it is fine. How do I start it?", 1},
+        {"How do I start it? And where is the log?", 2},
+        {"How do I start it, and where is the log?", 2},
+        {"Does it need Docker or Kafka?", 1},
+        {"My card is lost. I need a new one.", 1},
+        {"", 1},
+    };
+    const struct str burst[] = {STR("my card is lost"), STR("the parcel too")};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct str m = str_of(rows[i].text);
+        cr_expect_eq(query_questions(&m, 1), rows[i].questions, "%s", rows[i].text);
+    }
+    cr_expect_eq(query_questions(burst, 2), 2);
 }
 
 Test(query, second_is_the_asking_sentence_without_empty_words_behind_the_subject)

@@ -126,6 +126,32 @@ Test(turn, searches_a_second_time_with_another_query_and_then_escalates)
     cr_expect(str_is(steps[4].arguments, "{\"reason\":\"knowledge_gap\"}"));
 }
 
+Test(turn, answers_courtesy_after_one_search_without_a_passage)
+{
+    const bool none[TURN_MAX_HITS] = {false};
+    struct run_step steps[TURN_MAX_STEPS];
+    const char *why = "";
+
+    cr_assert_eq(begin("{'incoming':{'channel':'webform','messages':[{'text':'Hello'}]},"
+                       "'customer':{'id':'id:ada'},'ticket':{'ref':'T','state':'automatic'},"
+                       "'triage':{'escalate':false,'courtesy':'greeting'}}",
+                       &why),
+                 0);
+    cr_expect_eq(turn_send(&t, STR("x"), none), ERR_CONFLICT, "the history comes first");
+    history(HISTORY);
+    cr_expect_eq(turn_send(&t, STR("x"), none), ERR_CONFLICT, "a search comes first");
+    cr_assert_eq(found(NOT_FOUND), 0);
+    cr_expect_eq(t.state, TURN_DECIDE, "there is no second search");
+    cr_assert_eq(turn_send(&t, STR("What is it?"), none), 0);
+    cr_assert_eq(turn_steps(&t, steps), 4);
+    cr_expect(str_is(steps[3].tool, "send_response"));
+    cr_expect(str_is(steps[3].result,
+                     "{\"action\":\"send\",\"text\":\"What is it?\",\"sources\":[],"
+                     "\"courtesy\":\"greeting\",\"asks\":true,\"tried\":[{\"query\":"
+                     "\"Hello\",\"hits\":0,\"best\":0.1}]}"),
+              "%.*s", STR_ARG(steps[3].result));
+}
+
 Test(turn, refuses_what_comes_out_of_order)
 {
     const bool used[TURN_MAX_HITS] = {true};

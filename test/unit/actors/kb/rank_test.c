@@ -122,6 +122,38 @@ Test(rank, names_the_line_that_is_nearest)
     index_free(&cards);
 }
 
+Test(rank, puts_the_passage_first_whose_title_is_the_question)
+{
+    const struct passage rows[] = {
+        {.id = STR("a"),
+         .title = STR("Doors: When does it open, and when does it close?"),
+         .body = STR("It opens when it is open. It is open when it opens. Does it open? It does.")},
+        {.id = STR("b"), .title = STR("Doors: When does it open?"), .body = STR("At nine.")},
+    };
+    struct index *doors = index_new(ranker_words(r), rows, 2);
+
+    rank(r, doors, STR("when does it open and when does it close"), 5, &found);
+    cr_expect_eq(found.hit[0].passage, 0);
+    rank(r, doors, STR("when does it open"), 1, &found);
+    cr_expect_eq(found.n, 1);
+    cr_expect_eq(found.hit[0].passage, 1);
+    cr_expect_geq(answerable(&found), ANSWERABLE_FROM);
+    index_free(&doors);
+}
+
+Test(rank, tells_what_a_further_passage_adds_to_the_better_ones)
+{
+    best("How can I return my order?");
+    for (size_t i = 1; i < found.n; i++) {
+        cr_expect_lt(found.hit[i].adds, 0.25, "one question, and the best has its words");
+    }
+    best("How can I return my order? I forgot my password");
+    cr_assert_geq(found.n, 2);
+    cr_expect_gt(found.hit[0].adds, 0.2);
+    cr_expect_gt(found.hit[1].adds, 0.2);
+    cr_expect_leq(found.hit[0].adds + found.hit[1].adds, 1.0001);
+}
+
 Test(rank, survives_text_of_any_size_and_kind)
 {
     struct buf b = {0};
@@ -170,6 +202,23 @@ Test(answerable, is_what_the_passages_hold)
         best(no[i]);
         cr_expect_lt(answerable(&found), ANSWERABLE_FROM, "%s: %.2f", no[i], answerable(&found));
     }
+}
+
+Test(answerable, is_every_question_that_stands_there_word_by_word)
+{
+    const struct passage rows[] = {
+        {.id = STR("a"), .title = STR("First steps: What is it?"), .body = STR("A shop.")},
+        {.id = STR("b"), .title = STR("Cards"), .body = STR("Who are you?\nA card shop.")},
+    };
+    struct index *few = index_new(ranker_words(r), rows, 2);
+
+    rank(r, few, STR("what is it"), 5, &found);
+    cr_expect_geq(answerable(&found), ANSWERABLE_FROM);
+    rank(r, few, STR("Who are you"), 5, &found);
+    cr_expect_geq(answerable(&found), ANSWERABLE_FROM);
+    rank(r, few, STR("what is it about then"), 5, &found);
+    cr_expect_eq(answerable(&found), 0);
+    index_free(&few);
 }
 
 Test(answerable, scores_fall_from_the_confidence)

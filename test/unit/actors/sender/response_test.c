@@ -40,16 +40,20 @@ Test(response, is_what_the_envelope_says)
     envelope_free(&e);
 }
 
-Test(response, lets_a_ticket_be_resolved_only_where_the_customer_did_not_sound_unhappy)
+Test(response,
+     lets_a_ticket_be_resolved_only_where_the_customer_sounds_content_and_nothing_is_asked_back)
 {
     static const struct {
         const char *json;
         bool content;
-    } rows[] = {{BODY("1", SEND), true},
-                {BODY("0", SEND), true},
-                {BODY("-0.3", SEND), true},
-                {BODY("-0.31", SEND), false},
-                {BODY("-1", SEND), false}};
+    } rows[] = {
+        {BODY("1", SEND), true},
+        {BODY("0", SEND), true},
+        {BODY("-0.3", SEND), true},
+        {BODY("1", "{\"action\": \"send\", \"text\": \"What is it?\", \"asks\": true}"), false},
+        {BODY("1", "{\"action\": \"send\", \"text\": \"Fine.\", \"asks\": false}"), true},
+        {BODY("-0.31", SEND), false},
+        {BODY("-1", SEND), false}};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct envelope *e;

@@ -40,6 +40,7 @@ static struct sample samples[] = {
     {"Thanks, I'd like to talk to a person", "", "customer_requested"},
     {"Thanks. How do I stop it?", "", ""},
     {"thanks, is it working?", "", ""},
+    {"it works now?", "", ""},
     {"Thanks for nothing", "", ""},
     {"ok :-(", "", ""},
     {"not great", "", ""},

@@ -15,7 +15,7 @@ TESTSRC := $(wildcard test/unit/*.c test/unit/*/*.c test/unit/*/*/*.c)
 BENCHSRC := $(wildcard test/bench/*.c)
 FUZZSRC := $(wildcard test/fuzz/*_fuzz.c)
 
-PKGS    := libzmq msgpack libpq jansson libcmark uuid openssl prometheus-cpp-core
+PKGS    := libzmq msgpack libpq jansson libcmark uuid openssl libcurl prometheus-cpp-core
 WARN    := -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wpointer-arith -Werror
 CWARN   := -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
@@ -87,7 +87,7 @@ $(BUILD)/bin/test-unit: $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsuperviso
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a \
 		$(LDLIBS) -lcriterion
 
-.PHONY: run test unit lint format
+.PHONY: run test unit san lint format
 run: ## sets everything up, starts it and stays in the foreground (Ctrl-C stops it)
 	@BUILD=$(BUILD) supervisor/run.sh
 test: ## sets everything up and runs every test
@@ -98,6 +98,10 @@ test: ## sets everything up and runs every test
 unit: ## only the unit tests
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit
 	@BUILD=$(BUILD) test/run.sh unit
+san: ## unit and integration tests, built with address and undefined behaviour sanitizers
+	@supervisor/setup.sh build run test
+	@$(MAKE) --no-print-directory -j$$(nproc) SAN=address,undefined build build/san-address-undefined/bin/test-unit
+	@BUILD=build/san-address-undefined test/run.sh sanitized
 lint: ## layout, warnings as errors with a second compiler, cppcheck
 	@clang-format --dry-run -Werror $(CODE)
 	@cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
@@ -110,7 +114,7 @@ format: ## lays the code out
 
 $(BUILD)/bin/load: $(BUILD)/test/bench/load.o $(LIB)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcurl
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 # Nothing is fitted here; the small samples in the tree are also part of `make test`.
 EVAL_DATA ?= test/fixture/eval

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests: unit (with a throw-away PostgreSQL), then integration over the real processes.
-# Ends with the closing lines of the runners. Usage: test/run.sh [unit|integration|all] (default all).
+# Ends with the closing lines of the runners. Usage: test/run.sh [unit|integration|all|sanitized]
+# (default all). sanitized: with programs built by SAN=..., where any report is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -32,7 +33,35 @@ integration() {
         -p no:cacheprovider test/chaos || failed=1
 }
 
+# Reports go to files, since neither the log nor the exit code of a killed process can be relied on. The
+# supervisor gives a child only what its row lists: so the rows of this run list the sanitizers' options.
+sanitized() {
+    local reports=$work/reports report
+    mkdir -p -m 0777 "$reports"
+    export ASAN_OPTIONS=log_path=$reports/asan:detect_leaks=1:abort_on_error=0
+    export UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1
+    export TSAN_OPTIONS=log_path=$reports/tsan:suppressions=$PWD/test/tsan.supp
+    sed '/|/s/$/ ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS/; s/\(| *environment\) .*/\1/' \
+        supervisor/supervisor.conf > "$work/supervisor.conf"
+    "$@" || failed=1
+    for report in "$reports"/*; do
+        [ -e "$report" ] || continue
+        failed=1
+        head -n 60 "$report" >&2
+    done
+    echo "sanitizers: $(find "$reports" -type f | wc -l) reports"
+}
+
+# The programs' own tests, without those of the checkout (make run, the documents) and of the browser.
+sanitized_tests() {
+    unit
+    FTE_TEST_TABLE=$work/supervisor.conf FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+        --durations=15 test/contract test/integration --ignore test/integration/run_test.py \
+        --ignore test/integration/browser_test.py || failed=1
+}
+
 case $what in
+    sanitized) sanitized sanitized_tests ;;
     unit) unit ;;
     integration) integration ;;
     all)
@@ -40,7 +69,7 @@ case $what in
         integration
         ;;
     *)
-        echo "usage: test/run.sh [unit|integration|all]" >&2
+        echo "usage: test/run.sh [unit|integration|all|sanitized]" >&2
         exit 64
         ;;
 esac

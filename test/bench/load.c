@@ -9,11 +9,8 @@
  * "p99_ms"}.
  */
 #include "db/pg.h"
-#include "proto/buf.h"
-#include "proto/clock.h"
-#include "proto/id.h"
+#include "proto/runtime/http.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -21,6 +18,7 @@
 #define MAX_CLIENTS 1000
 #define ASK_EVERY_MS 3
 #define GIVE_UP_MS 60000
+#define POST_MS 30000
 
 static const char *const questions[] = {
     "How do I write my own actor?",
@@ -37,40 +35,40 @@ enum client_state { CLIENT_IDLE, CLIENT_POSTING, CLIENT_WAITING, CLIENT_DONE };
 
 struct client {
     enum client_state state;
-    CURL *curl;
-    struct buf request, answer;
     struct id unit;
     int64_t start_us;
 };
 
 static struct {
     struct client clients[MAX_CLIENTS];
-    int client_n;
+    int client_n, done_n;
     long wanted, begun, answered, escalated, failed;
     double *latency_ms;
-    CURLM *multi;
-    struct curl_slist *headers;
+    struct loop *loop;
+    struct http *http;
+    struct pg *pg;
     const char *url;
     char run[ID_TEXT_SIZE];
-    PGconn *pg;
+    bool asking;
 } load;
 
-static size_t
-take_answer(char *p, size_t size, size_t n, void *arg)
-{
-    struct client *c = arg;
-    buf_add(&c->answer, p, size * n);
-    return size * n;
-}
+static void posted(void *arg, const struct http_answer *answer);
+
+/* --- a client -------------------------------------------------------------------------------- */
 
 static void
 begin(struct client *c)
 {
-    char submission[64], mail[96];
+    static const char *const headers[] = {"Content-Type: application/json", NULL};
+    char submission[64], mail[96], body[512];
     struct buf name = {0};
+    int n;
 
     if (load.begun == load.wanted) {
         c->state = CLIENT_DONE;
+        if (++load.done_n == load.client_n) {
+            loop_stop(load.loop);
+        }
         return;
     }
     snprintf(submission, sizeof(submission), "%.8s-%ld", load.run, load.begun);
@@ -78,55 +76,47 @@ begin(struct client *c)
     buf_printf(&name, "%s\x1f%s", mail, submission);
     c->unit = id_derive("envelope:webform", buf_str(&name));
     buf_fini(&name);
-    buf_clear(&c->request);
-    buf_printf(&c->request,
-               "{\"name\":\"Customer %ld\",\"email\":\"%s\",\"subject\":\"A question\","
-               "\"message\":\"%s\",\"submission_id\":\"%s\"}",
-               load.begun, mail,
-               questions[load.begun % (long)(sizeof(questions) / sizeof(*questions))], submission);
+    n = snprintf(body, sizeof(body),
+                 "{\"name\":\"Customer %ld\",\"email\":\"%s\",\"subject\":\"A question\","
+                 "\"message\":\"%s\",\"submission_id\":\"%s\"}",
+                 load.begun, mail,
+                 questions[load.begun % (long)(sizeof(questions) / sizeof(*questions))],
+                 submission);
     load.begun++;
-    buf_clear(&c->answer);
-    curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, c->request.p);
-    curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, (long)c->request.n);
     c->start_us = clock_unix_us();
     c->state = CLIENT_POSTING;
-    curl_multi_add_handle(load.multi, c->curl);
+    http_send(load.http,
+              &(struct http_request){.method = "POST",
+                                     .url = load.url,
+                                     .headers = headers,
+                                     .body = {body, (size_t)n},
+                                     .timeout_ms = POST_MS,
+                                     .answer_max = 65536},
+              posted, c);
 }
 
 static void
-open_client(struct client *c)
+failed(struct client *c)
 {
-    c->curl = curl_easy_init();
-    curl_easy_setopt(c->curl, CURLOPT_URL, load.url);
-    curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, load.headers);
-    curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take_answer);
-    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
-    curl_easy_setopt(c->curl, CURLOPT_PRIVATE, c);
-    curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, 30L);
+    load.failed++;
+    begin(c);
 }
 
-/* Requests that are answered: 202, or a failure that is told. */
+/* Answered with 202, or a failure that is told. */
 static void
-take_finished(void)
+posted(void *arg, const struct http_answer *answer)
 {
-    CURLMsg *m;
-    int left;
+    struct client *c = arg;
 
-    while ((m = curl_multi_info_read(load.multi, &left)) != NULL) {
-        struct client *c;
-        long status = 0;
-        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
-        curl_easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-        curl_multi_remove_handle(load.multi, c->curl);
-        if (status == 202) {
-            c->state = CLIENT_WAITING;
-            continue;
-        }
-        if (load.failed++ == 0) {
-            fprintf(stderr, "load: status %ld: %s\n", status, buf_c(&c->answer));
-        }
-        begin(c);
+    if (answer->status == 202) {
+        c->state = CLIENT_WAITING;
+        return;
     }
+    if (load.failed == 0) {
+        fprintf(stderr, "load: status %d %s: %.*s\n", answer->status, answer->why,
+                STR_ARG(answer->body));
+    }
+    failed(c);
 }
 
 static void
@@ -139,66 +129,66 @@ outcome(struct client *c, bool answered)
     begin(c);
 }
 
-/* Asks for the outcomes of all that wait, and lets the content ask their next question. */
-static void
-ask_database(void)
-{
-    static const char sql[] =
-        "select unit_id::text, true from messages where unit_id = any ($1::uuid[])"
-        " and direction = 'outbound' and author = 'fte'"
-        " union all select id::text, false from escalations where id = any ($1::uuid[])";
-    struct buf ids = {0};
-    const char *value;
-    PGresult *r;
+/* --- the database ---------------------------------------------------------------------------- */
 
-    for (int i = 0; i < load.client_n; i++) {
-        char text[ID_TEXT_SIZE];
-        struct client *c = &load.clients[i];
-        if (c->state == CLIENT_WAITING) {
-            id_format(c->unit, text);
-            buf_printf(&ids, "%c%s", ids.n ? ',' : '{', text);
-            if (clock_unix_us() - c->start_us > GIVE_UP_MS * 1000LL) {
-                fprintf(stderr, "load: no outcome of %s\n", text);
-                load.failed++;
-                begin(c);
-            }
-        }
-    }
-    if (ids.n == 0) {
-        return;
-    }
-    buf_add_byte(&ids, '}');
-    value = buf_c(&ids);
-    r = PQexecParams(load.pg, sql, 1, NULL, &value, NULL, NULL, 0);
-    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-        fprintf(stderr, "load: %s", PQerrorMessage(load.pg));
+static void
+asked(void *arg, const struct pg_reply *reply)
+{
+    (void)arg;
+    load.asking = false;
+    if (reply->err != 0) {
+        fprintf(stderr, "load: the database: %s\n", reply->detail);
         exit(EX_UNAVAILABLE);
     }
-    for (int row = 0; row < PQntuples(r); row++) {
-        struct id id;
-        id_parse(str_of(PQgetvalue(r, row, 0)), &id);
+    for (int row = 0; row < PQntuples(reply->results[0]); row++) {
+        struct id id = pg_id(reply->results[0], row, 0);
         for (int i = 0; i < load.client_n; i++) {
             struct client *c = &load.clients[i];
             if (c->state == CLIENT_WAITING && id_eq(c->unit, id)) {
-                outcome(c, PQgetvalue(r, row, 1)[0] == 't');
+                outcome(c, pg_bool(reply->results[0], row, 1));
                 break;
             }
         }
     }
-    PQclear(r);
-    buf_fini(&ids);
 }
 
-static bool
-all_done(void)
+/* Asks for the outcomes of all that wait; the content ask their next question then. */
+static void
+ask_database(void *arg)
 {
+    static const struct pg_stmt stmt = {
+        "load_outcomes", "select unit_id, true from messages where unit_id = any ($1)"
+                         " and direction = 'outbound' and author = 'fte'"
+                         " union all select id, false from escalations where id = any ($1)"};
+    struct pg_txn *t;
+    int n = 0;
+
+    (void)arg;
     for (int i = 0; i < load.client_n; i++) {
-        if (load.clients[i].state != CLIENT_DONE) {
-            return false;
+        struct client *c = &load.clients[i];
+        if (c->state == CLIENT_WAITING && clock_unix_us() - c->start_us > GIVE_UP_MS * 1000LL) {
+            fprintf(stderr, "load: no outcome in time\n");
+            failed(c);
+        }
+        n += c->state == CLIENT_WAITING;
+    }
+    if (n == 0 || load.asking) {
+        return;
+    }
+    t = pg_begin(load.pg);
+    pg_stmt(t, &stmt);
+    pg_array(t, PG_ID);
+    for (int i = 0; i < load.client_n; i++) {
+        if (load.clients[i].state == CLIENT_WAITING) {
+            pg_put_id(t, load.clients[i].unit);
         }
     }
-    return true;
+    pg_array_end(t);
+    load.asking = true;
+    pg_commit(&t, asked, NULL);
 }
+
+/* --- the run --------------------------------------------------------------------------------- */
 
 static int
 compare(const void *a, const void *b)
@@ -214,11 +204,20 @@ percentile(double p)
     return n ? load.latency_ms[(long)((double)(n - 1) * p)] : 0;
 }
 
+static void
+print_figures(double seconds)
+{
+    qsort(load.latency_ms, (size_t)(load.answered + load.escalated), sizeof(double), compare);
+    printf("{\"conversations\": %ld, \"answered\": %ld, \"escalated\": %ld, \"failed\": %ld, "
+           "\"seconds\": %.3f, \"p50_ms\": %.1f, \"p95_ms\": %.1f, \"p99_ms\": %.1f}\n",
+           load.answered + load.escalated, load.answered, load.escalated, load.failed, seconds,
+           percentile(0.50), percentile(0.95), percentile(0.99));
+}
+
 int
 main(int argc, char **argv)
 {
-    struct id run = id_random();
-    int64_t start, next;
+    int64_t start;
 
     if (argc != 4 || getenv("DATABASE_URL") == NULL) {
         fprintf(stderr, "usage: DATABASE_URL=... load URL CLIENTS CONVERSATIONS\n");
@@ -231,32 +230,21 @@ main(int argc, char **argv)
         fprintf(stderr, "load: 1 to %d clients, at least one conversation\n", MAX_CLIENTS);
         return EX_USAGE;
     }
-    id_format(run, load.run);
+    id_format(id_random(), load.run);
     load.latency_ms = xcalloc((size_t)load.wanted, sizeof(double));
-    load.pg = PQconnectdb(getenv("DATABASE_URL"));
-    load.multi = curl_multi_init();
-    load.headers = curl_slist_append(NULL, "Content-Type: application/json");
-    load.headers = curl_slist_append(load.headers, "Expect:");
-    start = next = clock_ms();
+    load.loop = loop_new();
+    load.http = http_new(load.loop, load.client_n);
+    load.pg = pg_open(load.loop, getenv("DATABASE_URL"), 0, NULL);
+    start = clock_ms();
     for (int i = 0; i < load.client_n; i++) {
-        open_client(&load.clients[i]);
         begin(&load.clients[i]);
     }
-    while (!all_done()) {
-        int running;
-        curl_multi_perform(load.multi, &running);
-        take_finished();
-        if (clock_ms() >= next) {
-            ask_database();
-            next = clock_ms() + ASK_EVERY_MS;
-        }
-        curl_multi_poll(load.multi, NULL, 0, ASK_EVERY_MS, NULL);
-    }
-    double seconds = (double)(clock_ms() - start) / 1000;
-    qsort(load.latency_ms, (size_t)(load.answered + load.escalated), sizeof(double), compare);
-    printf("{\"conversations\": %ld, \"answered\": %ld, \"escalated\": %ld, \"failed\": %ld, "
-           "\"seconds\": %.3f, \"p50_ms\": %.1f, \"p95_ms\": %.1f, \"p99_ms\": %.1f}\n",
-           load.answered + load.escalated, load.answered, load.escalated, load.failed, seconds,
-           percentile(0.50), percentile(0.95), percentile(0.99));
+    loop_timer(load.loop, ASK_EVERY_MS, ASK_EVERY_MS, ask_database, NULL);
+    loop_run(load.loop);
+    print_figures((double)(clock_ms() - start) / 1000);
+    http_free(&load.http);
+    pg_close(&load.pg);
+    loop_free(&load.loop);
+    free(load.latency_ms);
     return load.failed == 0 ? EX_OK : EX_SOFTWARE;
 }

@@ -174,14 +174,9 @@ add_choices(const char *choices, const char *between, const char *after, struct 
     }
 }
 
-/* What docs/guide/settings.md says is allowed (test/docs/settings_test.py). */
 static void
-describe(const struct option *o, struct buf *out)
+describe_type(const struct option *o, struct buf *out)
 {
-    if (o->allowed != NULL) {
-        buf_add_c(out, o->allowed);
-        return;
-    }
     switch (o->type) {
     case OPTION_INT:
         buf_printf(out, "a whole number from %.0f to %.0f", o->min, o->max);
@@ -219,6 +214,17 @@ describe(const struct option *o, struct buf *out)
     case OPTION_PORT:
         buf_printf(out, "a port from %.0f to %.0f", o->min, o->max);
         break;
+    }
+}
+
+/* What docs/guide/settings.md says is allowed (test/docs/settings_test.py). */
+static void
+describe(const struct option *o, struct buf *out)
+{
+    if (o->allowed != NULL) {
+        buf_add_c(out, o->allowed);
+    } else {
+        describe_type(o, out);
     }
 }
 

@@ -20,7 +20,7 @@ unit() {
     url=$(db/cluster.sh start "$work/state")
     DATABASE_URL=$url "$build/bin/fte" migrate > /dev/null
     # One at a time: tests of the database share it.
-    DATABASE_URL=$url FTE_STATE_DIR=$work/state "$build/bin/test-unit" --jobs 1 || failed=1
+    DATABASE_URL=$url FTE_STATE_DIR=$work/state FTE_BIN=$PWD/$build/bin "$build/bin/test-unit" --jobs 1 || failed=1
     db/cluster.sh stop "$work/state"
 }
 

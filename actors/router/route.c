@@ -300,8 +300,13 @@ static void
 to_service(struct router *self, struct message *m, const struct head *h)
 {
     bool is_call = h->type == HEAD_CALL;
+    char route[PROTO_MAX_ROUTE];
     struct head out = *h;
     struct worker *w;
+
+    /* What is sent is the socket's: a head that was decoded from it points to nothing then. */
+    memcpy(route, h->route.p ? h->route.p : "", h->route.n);
+    out.route.p = route;
 
     if (is_call) {
         out.route = from_of(m);

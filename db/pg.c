@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define RECONNECT_MIN_MS 50
-#define RECONNECT_MAX_MS 2000
+#define RECONNECT_MAX_MS 250 /* a server that was killed is back within a second */
 #define CONNECT_MS 5000
 #define MAX_PREPARED 128
 /* Every statement of a stage looks up a few keys. Its plan is made once, when tables may still be

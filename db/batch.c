@@ -115,7 +115,7 @@ commit_round(struct actor *self, struct pg *pg, const struct batch_stage *stage,
     r->n = n;
     memcpy(r->units, units, n * sizeof(*units));
     stage->put(self, t, r->units, n);
-    pg_commit(&t, committed, r);
+    pg_commit_as(&t, committed, r, stage->name);
 }
 
 static void

@@ -15,6 +15,7 @@
 #include "proto/runtime/actor.h"
 
 struct batch_stage {
+    const char *name; /* of its commits, for fault points (proto/runtime/fault.h) */
     /* What must not come twice in one transaction: the unit's customer. */
     struct id (*key)(const struct unit *u);
     /* Adds the statements for the units to the transaction. */

@@ -189,7 +189,7 @@ read_results(struct pg *pg)
             struct pg_txn *t = it->txn;
             PQclear(res);
             pop_item(pg);
-            if (t->failed == 0 && FAULT("after_commit")) {
+            if (t->failed == 0 && t->name != NULL && FAULT_AT("after_commit", t->name)) {
                 t->failed = ERR_UNAVAILABLE;
             }
             answer(pg, t, t->failed);
@@ -284,18 +284,30 @@ send_stmt(struct pg *pg, struct pg_txn *t, int i)
     return true;
 }
 
+/* A statement of no result, for the fault that takes a commit away. */
+static bool
+send_word(struct pg *pg, struct pg_txn *t, const char *sql)
+{
+    if (!PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, 1)) {
+        return false;
+    }
+    push_item(pg, (struct item){.kind = ITEM_PREPARE, .txn = t});
+    return true;
+}
+
 /* Queues the whole transaction at libpq. What cannot be queued means that the connection is lost:
  * the SYNC item is pushed all the same, so that drop() finds and answers the transaction. */
 static void
 send_txn(struct pg *pg, struct pg_txn *t)
 {
-    bool ok = true;
+    bool undone = t->name != NULL && FAULT_AT("uncommitted", t->name);
+    bool ok = !undone || send_word(pg, t, "begin");
 
     t->sent_ms = clock_ms();
     for (int i = 0; i < t->stmt_n && ok; i++) {
         ok = send_stmt(pg, t, i);
     }
-    ok = ok && PQpipelineSync(pg->conn);
+    ok = ok && (!undone || send_word(pg, t, "rollback")) && PQpipelineSync(pg->conn);
     push_item(pg, (struct item){.kind = ITEM_SYNC, .txn = t});
     if (!ok) {
         lose(pg);
@@ -303,7 +315,7 @@ send_txn(struct pg *pg, struct pg_txn *t)
 }
 
 void
-pg_commit(struct pg_txn **t_p, pg_done_fn *fn, void *arg)
+pg_commit_as(struct pg_txn **t_p, pg_done_fn *fn, void *arg, const char *name)
 {
     struct pg_txn *t = *t_p;
     struct pg *pg = t->pg;
@@ -311,10 +323,11 @@ pg_commit(struct pg_txn **t_p, pg_done_fn *fn, void *arg)
     *t_p = NULL;
     t->fn = fn;
     t->arg = arg;
+    t->name = name;
     t->next = NULL;
     t->sent_ms = clock_ms();
     pg->pending++;
-    if (FAULT("before_commit")) {
+    if (FAULT_AT("before_commit", name)) {
         t->failed = ERR_UNAVAILABLE; /* waits, and is answered so by the watchdog */
     } else if (pg->state == STATE_UP && !pg->lost) {
         send_txn(pg, t);

@@ -90,7 +90,9 @@ void pg_put_json(struct pg_txn *t, struct str json); /* jsonb */
 /* Sends it. `fn` is called exactly once, never from inside. Takes the transaction. While the
  * connection is down it waits at most PG_WAIT_MS for the next one before it is answered; once sent
  * it is given up, with the connection, after PG_ANSWER_MS without an answer. */
-void pg_commit(struct pg_txn **t_p, pg_done_fn *fn, void *arg);
+#define pg_commit(t_p, fn, arg) pg_commit_as(t_p, fn, arg, #fn)
+/* The same with a name for its fault points (proto/runtime/fault.h) other than its callback's. */
+void pg_commit_as(struct pg_txn **t_p, pg_done_fn *fn, void *arg, const char *name);
 
 /* --- reading a result (binary format; the column must have the type that is asked for) ------- */
 bool pg_null(const PGresult *r, int row, int col);

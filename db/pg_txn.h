@@ -33,6 +33,7 @@ struct pg_txn {
 
     pg_done_fn *fn;
     void *arg;
+    const char *name; /* of its fault points; NULL: our own, it has none */
     int64_t sent_ms;
     int failed;
     PGresult *results[PG_MAX_STMTS];

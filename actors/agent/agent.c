@@ -256,6 +256,7 @@ static void
 commit(void *arg)
 {
     static const struct batch_stage stage = {
+        .name = "runs",
         .key = unit_key,
         .put = put_steps,
         .stored = stored,

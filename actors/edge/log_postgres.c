@@ -547,6 +547,8 @@ postgres_open(struct loop *loop, const struct rlog_settings *settings,
     p->events = *events;
     p->pg = pg_open(loop, settings->url, DBLOG_SCHEMA, &mine);
     pg_listen(p->pg, DBLOG_CHANNEL);
+    /* Soon: an edge that is killed every few seconds must keep the log bounded, too. */
+    p->retain_ticks = RETAIN_TICKS - 2;
     p->tick = loop_timer(loop, TICK_MS, TICK_MS, on_tick, p);
     return &p->base;
 }

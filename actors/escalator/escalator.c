@@ -48,9 +48,9 @@ static void escalator_fini(struct actor *self);
 
 /* First what is known of the customers; then, with that, the escalations. */
 static const struct batch_stage questions = {
-    .key = customer_of, .put = put_questions, .stored = learned, .drop = drop};
+    .name = "questions", .key = customer_of, .put = put_questions, .stored = learned, .drop = drop};
 static const struct batch_stage escalations = {
-    .key = customer_of, .put = put, .stored = stored, .drop = drop};
+    .name = "escalations", .key = customer_of, .put = put, .stored = stored, .drop = drop};
 
 int
 main(int argc, char **argv)

@@ -41,7 +41,7 @@ static void drop(struct unit *u);
 static void identity_fini(struct actor *self);
 
 static const struct batch_stage stage = {
-    .key = customer_of, .put = put, .stored = stored, .drop = drop};
+    .name = "customers", .key = customer_of, .put = put, .stored = stored, .drop = drop};
 
 static bool
 region_ok(const char *value, struct buf *ret_why)

@@ -46,26 +46,29 @@ send_route(struct router *self, struct str route)
 static void
 say(struct router *self, struct str route, const struct head *h, struct str body)
 {
-    if (route.n == 0 || !send_route(self, route)) {
+    if (route.n == 0 || FAULT_AT("before_send", head_type_str(h->type)) ||
+        !send_route(self, route)) {
         return;
     }
     buf_clear(&self->scratch);
     head_encode(h, &self->scratch);
     zmq_send(self->socket, self->scratch.p, self->scratch.n, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     zmq_send(self->socket, body.p ? body.p : "", body.n, ZMQ_DONTWAIT);
+    (void)FAULT_AT("after_send", head_type_str(h->type));
 }
 
 /* Hands the frames on as they came. */
 static bool
-forward(struct router *self, struct str route, struct message *m)
+forward(struct router *self, struct str route, const struct head *h, struct message *m)
 {
-    if (FAULT("before_send") || !send_route(self, route)) {
+    (void)h; /* without fault points */
+    if (FAULT_AT("before_send", head_type_str(h->type)) || !send_route(self, route)) {
         return false;
     }
     zmq_msg_send(&m->head, self->socket, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     zmq_msg_send(&m->body, self->socket, ZMQ_DONTWAIT);
     self->counters[COUNT_ROUTED]++;
-    (void)FAULT("after_send");
+    (void)FAULT_AT("after_send", head_type_str(h->type));
     return true;
 }
 
@@ -73,7 +76,7 @@ forward(struct router *self, struct str route, struct message *m)
 static bool
 forward_call(struct router *self, struct str route, const struct head *h, struct message *m)
 {
-    if (FAULT("before_send") || !send_route(self, route)) {
+    if (FAULT_AT("before_send", head_type_str(h->type)) || !send_route(self, route)) {
         return false;
     }
     buf_clear(&self->scratch);
@@ -81,7 +84,7 @@ forward_call(struct router *self, struct str route, const struct head *h, struct
     zmq_send(self->socket, self->scratch.p, self->scratch.n, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     zmq_msg_send(&m->body, self->socket, ZMQ_DONTWAIT);
     self->counters[COUNT_ROUTED]++;
-    (void)FAULT("after_send");
+    (void)FAULT_AT("after_send", head_type_str(h->type));
     return true;
 }
 
@@ -324,7 +327,7 @@ to_service(struct router *self, struct message *m, const struct head *h)
     }
     while ((w = credit_take(self->credit, h->service)) != NULL) {
         if (is_call ? forward_call(self, worker_route(w), &out, m)
-                    : forward(self, worker_route(w), m)) {
+                    : forward(self, worker_route(w), &out, m)) {
             credit_hold(w, &out, is_call);
             return;
         }
@@ -340,7 +343,7 @@ static void
 to_owner(struct router *self, struct message *m, const struct head *h)
 {
     settled(self, m, h);
-    forward(self, h->route, m);
+    forward(self, h->route, h, m);
 }
 
 /* --- the switch ----------------------------------------------------------------------------- */
@@ -350,6 +353,7 @@ by_type(struct router *self, struct message *m, const struct head *h)
 {
     struct worker *w = credit_find(self->credit, from_of(m));
 
+    (void)FAULT_AT("after_receive", head_type_str(h->type));
     if (w != NULL) {
         ((struct watch *)*worker_data(w))->heard_ms = clock_ms();
     }
@@ -394,7 +398,6 @@ router_route(struct router *self, struct message *m)
     struct head h = {0};
     int err;
 
-    (void)FAULT("after_receive");
     if (m->frames == 2 && zmq_msg_size(&m->head) == 0) { /* a (re)connection says hello */
         say(self, from_of(m), &(struct head){.type = HEAD_READY, .generation = self->generation},
             STR(""));

@@ -33,7 +33,7 @@ static const struct channel *const channels[] = {&channel_webform};
 #define CHANNEL_NAMES "webform"
 
 static const struct batch_stage stage = {
-    .key = customer_of, .put = put, .stored = stored, .drop = drop};
+    .name = "replies", .key = customer_of, .put = put, .stored = stored, .drop = drop};
 
 int
 main(int argc, char **argv)

@@ -32,7 +32,7 @@ static void drop(struct unit *u);
 static void ticketer_fini(struct actor *self);
 
 static const struct batch_stage stage = {
-    .key = customer_of, .put = put, .stored = stored, .drop = drop};
+    .name = "tickets", .key = customer_of, .put = put, .stored = stored, .drop = drop};
 
 int
 main(int argc, char **argv)

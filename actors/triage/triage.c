@@ -42,7 +42,7 @@ static void drop(struct unit *u);
 static void triage_fini(struct actor *self);
 
 static const struct batch_stage stage = {
-    .key = customer_of, .put = put, .stored = stored, .drop = drop};
+    .name = "scores", .key = customer_of, .put = put, .stored = stored, .drop = drop};
 
 /* Read here as well, so that --check tells the line that is wrong. */
 static bool

@@ -196,6 +196,7 @@ tell_outcome(struct actor *self, const struct head *h, struct str body)
 static void
 dispatch(struct actor *self, const struct head *h, struct str body)
 {
+    (void)FAULT_AT("after_receive", head_type_str(h->type));
     switch (h->type) {
     case HEAD_WORK:
     case HEAD_CALL:

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_FAULTS 128
+#define MAX_FAULTS 512
 
 enum action { ACTION_KILL, ACTION_STOP, ACTION_ERROR, ACTION_DELAY };
 
@@ -143,6 +143,15 @@ fault_pass(const char *place)
         }
     }
     return fail;
+}
+bool
+fault_pass_at(const char *place, const char *what)
+{
+    char whole[96];
+    bool fail = fault_pass(place);
+
+    snprintf(whole, sizeof(whole), "%s.%s", place, what);
+    return fault_pass(whole) || fail;
 }
 #else
 /* ISO C wants something in a translation unit. */

@@ -4,8 +4,15 @@
  * FTE_FAULT="ticketer.after_commit:kill@7[,...]": at the seventh time that place is passed, once
  * per state directory (a marker file FTE_STATE_DIR/fault.<name>.<action> is made first, so that the
  * restarted process goes on). Actions: kill (SIGKILL to itself), stop (SIGSTOP), error (FAULT() is
- * true this once), delay=MS. The places that every actor has: <actor>.before_commit, after_commit,
- * before_send, after_send, after_receive; others stand in the code by name (grep FAULT).
+ * true this once), delay=MS. The places:
+ *   <actor>.before_commit.<name>, after_commit.<name>   each commit, by the name of its callback
+ *                     (db/pg.h) or of its batch stage (db/batch.h); error: it is answered as failed
+ *   <actor>.uncommitted.<name>   error: it is rolled back, and answered as committed. A safeguard
+ *                     taken away, to see that others or the checker of the tests notice
+ *   <actor>.before_send.<TYPE>, after_send.<TYPE>, after_receive.<TYPE>   each message, by its type
+ *                     (proto/README.md 4); error before a send: it is lost on the way
+ * Without the last part it is any of them. The command line's own commits are those of `fte`.
+ * test/chaos/faults_test.py reads the places from the source and walks through all of them.
  */
 #ifndef PROTO_RUNTIME_FAULT_H
 #define PROTO_RUNTIME_FAULT_H
@@ -18,6 +25,9 @@ void fault_init(const char *actor);
 /* Passes the place "<actor>.<place>". True if the caller shall fail here. */
 bool fault_pass(const char *place);
 #define FAULT(place) fault_pass(place)
+/* The same for "<place>.<what>", and for "<place>" alone. */
+bool fault_pass_at(const char *place, const char *what);
+#define FAULT_AT(place, what) fault_pass_at(place, what)
 #else
 static inline void
 fault_init(const char *actor)
@@ -25,6 +35,7 @@ fault_init(const char *actor)
     (void)actor;
 }
 #define FAULT(place) false
+#define FAULT_AT(place, what) false
 #endif
 
 #endif

@@ -45,7 +45,7 @@ mailbox_send(struct actor *self, const struct head *h, struct str body)
 {
     struct buf *b = &self->scratch;
 
-    if (FAULT("before_send")) {
+    if (FAULT_AT("before_send", head_type_str(h->type))) {
         return; /* lost on the way: what a cut connection does */
     }
     buf_clear(b);
@@ -56,7 +56,7 @@ mailbox_send(struct actor *self, const struct head *h, struct str body)
         log_fatal(EX_TEMPFAIL, "send_failed", "type=%s error=%s", head_type_str(h->type),
                   log_quote(zmq_strerror(errno)));
     }
-    (void)FAULT("after_send");
+    (void)FAULT_AT("after_send", head_type_str(h->type));
 }
 
 void
@@ -201,7 +201,6 @@ receive_call(struct actor *self, const struct head *h, struct str body)
 void
 mailbox_receive(struct actor *self, const struct head *h, struct str body)
 {
-    (void)FAULT("after_receive");
     if (h->type == HEAD_WORK && self->spec->work != NULL) {
         receive_work(self, h, body);
     } else if (h->type == HEAD_CALL && self->spec->call != NULL) {

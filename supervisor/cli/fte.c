@@ -6,6 +6,7 @@
  * or in the database, so it may be killed at any time.
  */
 #include "proto/buf.h"
+#include "proto/runtime/fault.h"
 #include "proto/runtime/option.h"
 #include "supervisor/cli/cli.h"
 
@@ -74,6 +75,7 @@ main(int argc, char **argv)
     if (code != 0) {
         return code;
     }
+    fault_init("fte");
     code = command->run(argc - 1, argv + 1);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         return cli_fail(CLI_FAILED, command->name, "standard output: %s", strerror(errno));

@@ -1,80 +1,184 @@
-"""Every actor is killed at every named fault point, and it still happens once.
+"""Every actor is killed at every named fault point, and what was accepted still happens once.
 
-Needs the build with fault points (make FAULTS=1); FTE_FAULTS_BIN names its programs. A point strikes
-once per state directory and leaves a marker there: a point that no run reaches fails the test.
+Needs the build with fault points (make FAULTS=1); FTE_FAULTS_BIN names its programs. points.py reads the
+points from the source: before and after each commit and each send, and after each kind of message that is
+received. A point strikes once per state directory and leaves a marker there; the rounds of customers go
+on until all have struck, and a point that no round reaches fails the test.
 """
 
 import glob
 import os
+import re
+import signal
+import subprocess
 import time
 import uuid
 
 import pytest
 
+import points
 import system as system_module
 from checker import check, message_id
-from system import System, wait_for
+from system import ROOT, System, wait_for
 
 BIN = os.environ.get("FTE_FAULTS_BIN")
-ACTORS = ["router", "edge", "identity", "ticketer", "triage", "history", "kb", "agent", "escalator",
-          "sender.webform", "ingress"]
-NO_DATABASE = {"router"}
-# kb and history answer from memory or only read; their commits are reads, and killing there is fair, too.
-POINTS = ["after_receive", "before_send", "after_send", "before_commit", "after_commit"]
-MESSAGES = ["How do I write my own actor?", "I want a refund", "Where is my data kept?",
-            "How do I replay a dead letter?", "I will call my lawyer"]
+QUESTIONS = ["How do I write my own actor?", "I want a refund", "Where is my data kept?", "How do I replay a dead letter?"]
+POISON = "poison!"
+TAKEN = "What does the supervisor do?"
+WALK_S = 75
+
+# A message that the database refuses: it becomes a dead letter. One whose conversation a person takes while the agent is
+# at work on it: the sender may not reply. And a minute whose figures are to be published.
+PREPARE = """
+    create function refuse() returns trigger language plpgsql as $$ begin
+        if new.body like 'poison!%' then raise exception 'refused' using errcode = '22000'; end if; return new; end $$;
+    create trigger refuse before insert on messages for each row execute function refuse();
+    create function take() returns trigger language plpgsql as $$ begin
+        update conversations c set state = 'human' from messages m
+            where m.id = new.unit_id and m.body = 'What does the supervisor do?' and c.id = m.conversation_id;
+        return new; end $$;
+    create trigger take after insert on agent_runs for each row execute function take();
+    insert into agent_metrics values (date_trunc('minute', now() - interval '3 minutes', 'UTC'), 'webform', 'received', 1)"""
 
 pytestmark = pytest.mark.skipif(not BIN, reason="FTE_FAULTS_BIN is not set")
 
 
-def reached(point, actor):
-    if point.endswith("commit") and actor in NO_DATABASE:
-        return False
-    return not (point == "after_receive" and actor == "ingress")  # it only asks: nothing is given to it
+@pytest.fixture
+def patient_table(tmp_path):
+    """Dozens of kills of one actor within seconds are no crash loop here."""
+    with open(os.path.join(ROOT, "supervisor/supervisor.conf")) as f:
+        text = re.sub(r"(?m)^intensity .*$", "intensity 100000 in 60s", f.read())
+    path = tmp_path / "supervisor.conf"
+    path.write_text(re.sub(r"(?m)^backoff .*$", "backoff 10ms to 10ms, reset after 1s", text))
+    return str(path)
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_there_it_still_happens_once(point, monkeypatch):
+class Customers:
+    """Rounds of everything that a customer can do, until it has worked."""
+
+    def __init__(self, system):
+        self.system, self.accepted, self.poisoned = system, [], []
+
+    def until_202(self, path, body):
+        def posted():
+            try:
+                answer = self.system.post(path, json=body, timeout=5)
+                return answer.json() if answer.status_code == 202 else None
+            except OSError:
+                return None
+
+        return wait_for(posted, 60, f"a 202 of {path}", 0.02)
+
+    def look(self, path):
+        try:
+            self.system.get(path, timeout=5)
+        except OSError:
+            pass
+
+    def submit(self, mail, message, times=1):
+        sid = uuid.uuid4().hex
+        body = dict(name="F", email=mail, subject="Q", message=message, submission_id=sid)
+        for _ in range(times):
+            link = self.until_202("/support/submit", body)["status_url"]
+        (self.poisoned if message == POISON else self.accepted).append(message_id(mail, sid))
+        return link
+
+    def round(self, n):
+        tag = uuid.uuid4().hex[:10]
+        links = [self.submit(f"f{i}.{tag}@example.org", q, times=2 if i == 0 else 1) for i, q in enumerate(QUESTIONS)]
+        for words in ("And then?", "And there?", "And how?"):  # a burst: two of them wait, and go on together
+            self.until_202(links[2].split("?")[0] + "/reply", {"message": words})
+        self.submit(f"f1.{tag}@example.org", QUESTIONS[0])  # where a person has the conversation
+        self.submit(f"t.{tag}@example.org", TAKEN)
+        if n == 0:
+            self.submit(f"p.{tag}@example.org", POISON)
+        self.look(links[0])
+        self.look("/metrics")
+
+    def settled(self):
+        """Everything has its outcome: what is accepted, and the replies that are in the log."""
+        open_units = self.system.sql(
+            "select count(*) from (select unnest(%s::uuid[]) as id"
+            "                      union select coalesce(unit, id) from log_records where topic = 'fte.tickets.incoming') a"
+            " where not exists (select from outbox o where o.id = a.id)"
+            " and not exists (select from escalations e where e.id = a.id)", self.accepted)
+        return open_units == [(0,)]
+
+
+def struck(system):
+    """The points that have left their markers."""
+    return {os.path.basename(p)[len("fault."):].rsplit(".", 2)[0] for p in glob.glob(os.path.join(system.state, "fault.*"))}
+
+
+def replay(system):
+    """The person's part, killed before and after each commit, too."""
+    system.sql("drop trigger refuse on messages")
+    for place in ("before", "after"):
+        system.env["FTE_FAULT"] = f"fte.{place}_commit.on_reply:kill@2"  # the first reads the list
+        assert system.fte("dlq", "replay", "--all").returncode == -signal.SIGKILL
+    system.env["FTE_FAULT"] = ""
+    assert system.fte("dlq", "replay", "--all").returncode == 0
+    wait_for(lambda: system.sql("select count(*) from dead_letters where state = 'dead'") == [(0,)], what="no dead letter")
+
+
+def walk(system, wanted):
+    customers = Customers(system)
+    system.sql(PREPARE)
+    end, n = time.monotonic() + WALK_S, 0
+    while (missing := wanted - struck(system)):
+        assert time.monotonic() < end, f"not passed: {sorted(missing)}"
+        customers.round(n)
+        if any(".released" in point for point in missing):
+            system.fte("restart", "edge")
+        n += 1
+    wait_for(lambda: system.sql("select count(*) from dead_letters where state = 'dead'") == [(len(customers.poisoned),)], 60,
+             "a dead letter for what is refused", 0.1)
+    replay(system)
+    customers.accepted += customers.poisoned
+    wait_for(customers.settled, 60, "an outcome for every message", 0.1)
+    assert check(system.sql, customers.accepted) == []
+
+
+def failing_commits():
+    """Those of the stages, and of who is asked: only where a commit fails they say RETRY, or FAIL."""
+    names = sorted(c.rsplit(".", 1) for c in points.commits())
+    return [f"{actor}.before_commit.{name}" for actor, name in names if actor not in ("edge", "kb", "metrics", "ingress")]
+
+
+@pytest.mark.parametrize("wanted", [points.walk("before"), points.walk("after"), points.walk_receipts()],
+                         ids=["before", "after", "received"])
+def test_killed_there_it_still_happens_once(wanted, monkeypatch, patient_table):
     monkeypatch.setattr(system_module, "BIN", BIN)
-    actors = [a for a in ACTORS if reached(point, a)]
-    faults = ",".join(f"{a}.{point}:kill@{4 if a == 'ingress' else 3}" for a in actors)
-    with System(FTE_FAULT=faults) as s:
-        accepted = []
+    faults = [f"{point}:kill" for point in sorted(wanted)]
+    faults += [f"{commit}:error@{hit}" for commit in failing_commits() for hit in (2, 5, 9)]
+    with System(table=patient_table, FTE_FAULT=",".join(faults), FTE_METRICS_INTERVAL="1s") as s:
+        walk(s, wanted)
 
-        def markers():
-            return {os.path.basename(p)[len("fault."):].rsplit(".", 3)[0] for p in glob.glob(os.path.join(s.state, "fault.*"))}
 
-        def ask():
-            sid = uuid.uuid4().hex
-            for n, message in enumerate(MESSAGES):
-                mail = f"f{n % 4}.{sid[:10]}@example.org"  # the last one writes again where it was escalated
-                body = dict(name="F", email=mail, subject="Q", message=message, submission_id=f"{sid}-{n}")
+def test_what_is_spared_is_in_the_source():
+    assert set(points.SPARED) <= points.sends()
 
-                def submitted():
-                    try:
-                        answer = s.post("/support/submit", json=body, timeout=5)
-                        if answer.status_code != 202:
-                            return False
-                        s.get(answer.json()["status_url"], timeout=5)  # the ingress asks the database, too
-                        return True
-                    except OSError:
-                        return False
 
-                wait_for(submitted, what="a 202", every=0.05)
-                accepted.append(message_id(mail, f"{sid}-{n}"))
-            return markers() >= set(actors)
+def test_every_commit_and_every_send_goes_by_a_fault_point():
+    """Nothing else talks to the database or to a peer than the functions that have the points."""
+    def files_with(pattern):
+        found = subprocess.run(["grep", "-rlE", pattern, "--include=*.c", "actors", "db", "proto", "supervisor"], cwd=ROOT,
+                               capture_output=True, text=True).stdout.split()
+        return set(found)
 
-        end = time.monotonic() + 60
-        while not ask():
-            assert time.monotonic() < end, f"{point} was not passed by {set(actors) - markers()}"
+    assert files_with(r"\bPQ(pipelineSync|sendQuery\w*)\s*\(") == {"db/pg.c"}
+    assert files_with(r"\bPQexec\w*\s*\(") == {"db/migrate.c"}  # each migration with its own record
+    assert files_with(r"\bzmq_(msg_)?send\s*\(") == {"actors/router/route.c", "proto/runtime/mailbox.c", "proto/runtime/actor.c"}
 
-        def settled():
-            rows = s.sql("select count(*) from unnest(%s::uuid[]) as a (id)"
-                         " where exists (select from outbox o where o.id = a.id)"
-                         " or exists (select from escalations e where e.id = a.id)"
-                         " or exists (select from dead_letters d where d.unit_id = a.id)", accepted)
-            return rows[0][0] == len(accepted)
 
-        wait_for(settled, 60, "an outcome for every message", 0.1)
-        assert check(s.sql, accepted) == []
-        assert s.sql("select count(*) from dead_letters") == [(0,)]
+def test_an_import_that_is_killed_is_done_whole_by_the_next(monkeypatch):
+    monkeypatch.setattr(system_module, "BIN", BIN)
+    with System(knowledge=()) as s:
+        whole = int(s.fte("kb", "import", "docs/guide", check=True).stdout.split()[0])
+        s.sql("delete from knowledge_base")
+        for place, left in (("before", 0), ("after", whole)):
+            s.env["FTE_FAULT"] = f"fte.{place}_commit.on_reply:kill@1"
+            assert s.fte("kb", "import", "docs/guide").returncode == -signal.SIGKILL
+            assert s.sql("select count(*) from knowledge_base") == [(left,)]
+        s.env["FTE_FAULT"] = ""
+        assert s.fte("kb", "import", "docs/guide", check=True).stdout.startswith(f"{whole} passages: 0 written")

@@ -50,7 +50,7 @@ HANDED_OVER = [  # one in ten: a conversation that a person has gets no more rep
 ]
 SETTLE_S = 90
 PAUSE_S = (0.1, 1.0)  # between two kills
-BURST_S = (0.0, 0.08)  # from a burst to its kill
+BURST_S = (0.0, 0.04)  # from a burst to its kill
 QUIET = 0.05  # of the load comes after the last kill
 OUTCOMES = """
     select m.id::text, extract(epoch from coalesce(r.created_at, e.created_at))::float8

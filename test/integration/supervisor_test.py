@@ -220,6 +220,17 @@ def test_too_many_crashes_make_it_degraded_and_it_is_tried_on(tree):
     until("ready", lambda: (tree.state / "ready").read_text() == "ready\n")
 
 
+def test_a_child_that_had_worked_is_started_at_once_however_often_it_is_killed(tree):
+    """Under limits that would call it degraded after two kills, and make it wait a minute after the first."""
+    tree.start(row("a", tree.actor), settings="intensity 1 in 60s\nbackoff 1m to 1m, reset after 200ms\nretry 1m\n")
+    for n in range(3):
+        a = tree.wait("a")
+        until("it has worked for a while", lambda: float(tree.status()["a"]["uptime"]) >= 1)
+        os.kill(a["pid"], signal.SIGKILL)
+        until("another one", lambda: tree.status()["a"]["pid"] not in (0, a["pid"]))
+        assert tree.wait("a")["restarts"] == n + 1
+
+
 def test_a_child_that_says_degraded_makes_the_tree_not_ready(tree):
     script = "echo READY >&3; echo DEGRADED database >&3; n=0; while :; do echo T 0 0 >&3; sleep 0.1; " \
              "test -e $FTE_STATE_DIR/ok && echo OK >&3; done"

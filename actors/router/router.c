@@ -127,6 +127,8 @@ main(int argc, char **argv)
     option_load("router", NULL);
     if (endpoint_router(&endpoint, &faults) != 0) {
         fprintf(stderr, "fte-router: %s\n", buf_c(&faults));
+        buf_fini(&faults);
+        buf_fini(&endpoint);
         return EX_CONFIG;
     }
     buf_fini(&endpoint);

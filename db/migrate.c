@@ -2,6 +2,7 @@
 
 #include "db/pg.h"
 #include "proto/err.h"
+#include "proto/runtime/fault.h"
 
 #include <assert.h>
 #include <libpq-fe.h>
@@ -23,6 +24,7 @@ struct migrate {
 static int fail(struct migrate *m, int err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static bool run(struct migrate *m, const char *sql);
+static bool commit(struct migrate *m);
 static int connect_and_lock(struct migrate *m, const char *url);
 static int compare(struct migrate *m, int *ret_first_missing);
 static int apply(struct migrate *m, const struct migration *step);
@@ -186,7 +188,7 @@ static int
 apply(struct migrate *m, const struct migration *step)
 {
     assert(step->version > m->report->version); /* the table rises */
-    if (!run(m, "begin") || !run(m, step->sql) || !record(m, step) || !run(m, "commit")) {
+    if (!run(m, "begin") || !run(m, step->sql) || !record(m, step) || !commit(m)) {
         fail(m, ERR_INTERNAL, "migration %d (%s): %s", step->version, step->name,
              PQerrorMessage(m->conn));
         run(m, "rollback");
@@ -195,4 +197,12 @@ apply(struct migrate *m, const struct migration *step)
     m->report->version = step->version;
     m->report->applied++;
     return 0;
+}
+
+static bool
+commit(struct migrate *m)
+{
+    bool ok = !FAULT_AT("before_commit", "migration") && run(m, "commit");
+
+    return ok && !FAULT_AT("after_commit", "migration");
 }

@@ -167,7 +167,7 @@ def test_every_commit_and_every_send_goes_by_a_fault_point():
         return set(found)
 
     assert files_with(r"\bPQ(pipelineSync|sendQuery\w*)\s*\(") == {"db/pg.c"}
-    assert files_with(r"\bPQexec\w*\s*\(") == {"db/migrate.c"}  # each migration with its own record
+    assert files_with(r"\bPQexec\w*\s*\(") == {"db/migrate.c"}
     assert files_with(r"\bzmq_(msg_)?send\s*\(") == {"actors/router/route.c", "proto/runtime/mailbox.c", "proto/runtime/actor.c"}
 
 
@@ -182,3 +182,20 @@ def test_an_import_that_is_killed_is_done_whole_by_the_next(monkeypatch):
             assert s.sql("select count(*) from knowledge_base") == [(left,)]
         s.env["FTE_FAULT"] = ""
         assert s.fte("kb", "import", "docs/guide", check=True).stdout.startswith(f"{whole} passages: 0 written")
+
+
+def test_a_migration_that_is_killed_is_done_once_by_the_next(monkeypatch):
+    monkeypatch.setattr(system_module, "BIN", BIN)
+    s = System()
+    try:
+        s.database_url = s.env["DATABASE_URL"] = s._cluster("start")
+        for fault, done in (("before_commit.migration:kill@2", 1), ("after_commit.migration:kill@1", 2)):
+            s.env["FTE_FAULT"] = "fte." + fault
+            assert s.fte("migrate").returncode == -signal.SIGKILL
+            assert s.sql("select count(*) from schema_migrations") == [(done,)]
+        s.env["FTE_FAULT"] = ""
+        s.fte("migrate", check=True)
+        versions = [row[0] for row in s.sql("select version from schema_migrations order by 1")]
+        assert versions == list(range(1, len(glob.glob(os.path.join(ROOT, "db/migrations/*.sql"))) + 1))
+    finally:
+        s.stop()

@@ -129,7 +129,7 @@ bench: ## conversations per second, latency, memory, and the same SQL alone
 	@supervisor/setup.sh build run test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/load
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/bench/bench.py $(BENCH_ARGS)
-chaos: ## kills everything under load and lets a checker judge (CHAOS_ARGS="--messages 2000 --seed N")
+chaos: ## kills everything under load and lets a checker judge (CHAOS_ARGS="--messages 2000 --rounds 4 --seed N")
 	@supervisor/setup.sh build run test
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py $(CHAOS_ARGS)

@@ -159,6 +159,11 @@ def test_what_is_spared_is_in_the_source():
     assert set(points.SPARED) <= points.sends()
 
 
+def test_every_batch_stage_has_a_name_of_its_own():
+    for actor, text in points.folder_texts():
+        assert len(set(points.STAGE.findall(text))) == len(re.findall(r"struct batch_stage \w+ = \{", text)), actor
+
+
 def test_every_commit_and_every_send_goes_by_a_fault_point():
     """Nothing else talks to the database or to a peer than the functions that have the points."""
     def files_with(pattern):

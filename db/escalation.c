@@ -25,7 +25,10 @@ void
 escalation_get_customer(const PGresult *r, int row, struct escalation_customer *ret)
 {
     ret->id = pg_id(r, row, 0);
-    ret->name = pg_null(r, row, 1) ? (struct str){0} : pg_text(r, row, 1);
+    ret->name = (struct str){0};
+    if (!pg_null(r, row, 1)) {
+        ret->name = pg_text(r, row, 1);
+    }
     ret->identifiers = pg_json(r, row, 2);
 }
 

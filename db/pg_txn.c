@@ -174,7 +174,7 @@ pg_array_end(struct pg_txn *t)
 {
     char *head = t->bytes.p + t->array_at;
     uint32_t n = htonl((uint32_t)t->array_n);
-    uint32_t has_null = htonl(t->array_null);
+    uint32_t has_null = htonl(t->array_null ? 1 : 0);
     static const uint32_t none;
 
     assert(t->in_array);

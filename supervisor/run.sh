@@ -103,7 +103,9 @@ wait_ready() {
             exit "$code"
         fi
         word='' names=''
-        [ -r "$FTE_STATE_DIR/ready" ] && read -r word names < "$FTE_STATE_DIR/ready" || true
+        if [ -r "$FTE_STATE_DIR/ready" ]; then
+            read -r word names < "$FTE_STATE_DIR/ready" || true
+        fi
         if [ "$word" = misconfigured ]; then
             explain
             say "can't start: $names; nothing is left running" >&2

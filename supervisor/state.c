@@ -107,7 +107,8 @@ lock(int dir, const char *path)
         close(fd);
         return complain(path, text);
     }
-    return 0; /* fd stays open on purpose: it is the lock */
+    /* cppcheck-suppress resourceLeak ; it stays open as long as we live: it is the lock */
+    return 0;
 }
 
 int

@@ -9,6 +9,7 @@ build=${BUILD:-build}
 work=$(mktemp -d "${TMPDIR:-/tmp}/fte-test.XXXXXX")
 failed=0
 
+# shellcheck disable=SC2317 # called by the trap
 cleanup() {
     db/cluster.sh stop "$work/state" > /dev/null 2>&1 || true
     rm -rf "$work"
@@ -37,13 +38,13 @@ integration() {
 # supervisor gives a child only what its row lists: so the rows of this run list the sanitizers' options.
 sanitized() {
     local reports=$work/reports report
-    mkdir -p -m 0777 "$reports"
+    mkdir "$reports"
+    chmod 0777 "$reports"
     export ASAN_OPTIONS=log_path=$reports/asan:detect_leaks=1:abort_on_error=0
     export UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1
-    export TSAN_OPTIONS=log_path=$reports/tsan:suppressions=$PWD/test/tsan.supp
-    sed '/|/s/$/ ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS/; s/\(| *environment\) .*/\1/' \
+    sed '/|/s/$/ ASAN_OPTIONS UBSAN_OPTIONS/; s/\(| *environment\) .*/\1/' \
         supervisor/supervisor.conf > "$work/supervisor.conf"
-    "$@" || failed=1
+    sanitized_tests
     for report in "$reports"/*; do
         [ -e "$report" ] || continue
         failed=1
@@ -56,12 +57,12 @@ sanitized() {
 sanitized_tests() {
     unit
     FTE_TEST_TABLE=$work/supervisor.conf FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider \
-        --durations=15 test/contract test/integration --ignore test/integration/run_test.py \
+        test/contract test/integration --ignore test/integration/run_test.py \
         --ignore test/integration/browser_test.py || failed=1
 }
 
 case $what in
-    sanitized) sanitized sanitized_tests ;;
+    sanitized) sanitized ;;
     unit) unit ;;
     integration) integration ;;
     all)

@@ -259,7 +259,7 @@ cut_body(struct str rest, struct str *ret_line, size_t room)
     size_t n = 0;
 
     while (index_piece(&rest, &piece)) {
-        if (n < room) {
+        if (ret_line != NULL && n < room) {
             ret_line[n] = piece;
         }
         n++;

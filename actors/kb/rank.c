@@ -2,6 +2,7 @@
 
 #include "proto/stopword.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -328,6 +329,7 @@ weigh(struct ranker *r, const struct index *x, const struct ranking *found, stru
     uint32_t best = found->hit[0].passage;
     float top = found->hit[0].score, sum = 0, entropy = 0;
 
+    assert(x->n > 0); /* it has a hit; so the sum is 1 at least */
     for (size_t i = 0; i < x->n; i++) {
         float e = expf(r->score[i] - top);
         sum += e;

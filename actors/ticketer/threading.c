@@ -7,7 +7,10 @@
 struct id
 threading_follow(struct id first_message, struct id link)
 {
-    return id_eq(link, id_derive_from("link", first_message)) ? (struct id){0} : link;
+    if (id_eq(link, id_derive_from("link", first_message))) {
+        return (struct id){0};
+    }
+    return link;
 }
 
 static int

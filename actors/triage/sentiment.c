@@ -89,12 +89,13 @@ sentiment_terms(const struct lexicon *l, const struct words *words,
         }
         if (e->kind != LEXICON_WEIGHT || e->number == 0)
             continue;
-        ret_terms[n++] = (struct sentiment_term){
+        ret_terms[n] = (struct sentiment_term){
             .at = i,
             .n = length,
             .weight = e->number,
             .factor = surroundings(l, words, i, e->number) * emphasis(words, w),
         };
+        n++;
     }
     return n;
 }

@@ -191,7 +191,8 @@ read_list(void *ret, const struct pg_reply *reply)
 
         kb_list_row(reply->results[0], i, &d);
         time_t at = (time_t)(d.updated_us / 1000000);
-        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&at));
+        struct tm utc;
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &utc));
         if (json) {
             json_array_append_new(all, json_pack("{s:s%,s:s%,s:s%,s:I,s:s}", "id", d.document.p,
                                                  d.document.n, "title", d.title.p, d.title.n,

@@ -13,7 +13,7 @@ import uuid
 
 import psycopg2
 import pytest
-from system import BIN, ROOT, System, free_port, wait_for
+from system import BIN, ROOT, free_port, wait_for
 
 sys.path.insert(0, os.path.join(ROOT, "test", "docs"))
 import settings_test as guide  # noqa: E402

@@ -2,7 +2,10 @@
 death is noticed. As in containers that share the socket and nothing else."""
 import os, shutil, signal, subprocess, tempfile, time, uuid
 import msgpack, pytest
-from edge_test import BIN, BUSY, CALL, LOST, RETURN, Peer, state, until  # noqa: F401 (a fixture)
+import edge_test
+from edge_test import BIN, BUSY, CALL, LOST, RETURN, Peer, until
+
+state = edge_test.state  # the fixture
 
 UNSHARE = ["unshare", "--fork", "--pid", "--kill-child"]
 SILENCE_S = 3  # the router's SILENCE_MS

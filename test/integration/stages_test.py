@@ -1,9 +1,11 @@
 """ticketer, sender and escalator against a real router and a real PostgreSQL, with stages of ours around them: what each
 passes on, that a repeat gets what is stored, and that one bad message takes no other along."""
-import json, signal, uuid
-import msgpack, pytest
-from edge_test import BUSY, CALL, DONE, FAIL, LOST, RETRY, RETURN, WORK, System, state, system, until  # noqa: F401 (fixtures)
-import zmq
+import json, uuid
+import edge_test, msgpack, zmq
+from edge_test import BUSY, CALL, DONE, FAIL, LOST, RETRY, RETURN, WORK, until
+
+state, system = edge_test.state, edge_test.system  # fixtures
+
 
 def customer(system):
     id = uuid.uuid4()

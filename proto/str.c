@@ -66,3 +66,16 @@ str_int(struct str s, long long min, long long max, long long *ret)
     *ret = value;
     return 0;
 }
+
+struct str
+str_take_word(struct str *rest)
+{
+    struct str word = *rest;
+
+    word.n = 0;
+    while (word.n < rest->n && rest->p[word.n] != ' ' && rest->p[word.n] != '\t') {
+        word.n++;
+    }
+    *rest = str_trim((struct str){rest->p + word.n, rest->n - word.n});
+    return word;
+}

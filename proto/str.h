@@ -38,6 +38,9 @@ str_is(struct str a, const char *c)
 
 /* Without the ASCII blanks at both ends. */
 struct str str_trim(struct str s);
+/* The first word (up to a space or tab) of *rest, which is taken off together with the space
+ * behind. Empty where *rest is. */
+struct str str_take_word(struct str *rest);
 
 /* True if the bytes are valid UTF-8 without U+0000 (PostgreSQL's text cannot hold it). */
 bool str_is_text(struct str s);

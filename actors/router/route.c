@@ -108,20 +108,22 @@ answer_fail(struct router *self, struct str route, const struct head *h, int err
 
 /* --- workers -------------------------------------------------------------------------------- */
 
+/* What became of what a worker held. */
 struct lost {
     struct router *router;
     struct str service;
+    enum head_type type; /* HEAD_LOST; or HEAD_BUSY: it was never looked at */
 };
 
 static void
-tell_lost(void *arg, const struct holding *held)
+tell_holder(void *arg, const struct holding *held)
 {
     struct lost *l = arg;
     struct str route = {.p = (const char *)held->route, .n = held->route_n};
 
-    l->router->counters[COUNT_LOST]++;
+    l->router->counters[l->type == HEAD_LOST ? COUNT_LOST : COUNT_BUSY]++;
     say(l->router, route,
-        &(struct head){.type = HEAD_LOST,
+        &(struct head){.type = l->type,
                        .service = l->service,
                        .id = held->id,
                        .attempt = held->attempt,
@@ -149,7 +151,7 @@ router_lost(struct router *self, struct worker *w)
 {
     char service[PROTO_MAX_SERVICE + 1];
     struct str name = worker_service(w);
-    struct lost l = {.router = self};
+    struct lost l = {.router = self, .type = HEAD_LOST};
 
     /* `w` goes before its holders are told: nothing may be given to it any more. */
     memcpy(service, name.p, name.n);
@@ -159,7 +161,7 @@ router_lost(struct router *self, struct worker *w)
              credit_held(w));
     router_forget(self, w);
     credit_close(w);
-    credit_each_held(w, tell_lost, &l);
+    credit_each_held(w, tell_holder, &l);
     credit_remove(self->credit, w);
 }
 
@@ -234,23 +236,6 @@ worker_ready(struct router *self, struct message *m, const struct head *h)
     }
 }
 
-static void
-tell_busy(void *arg, const struct holding *held)
-{
-    struct lost *l = arg;
-    struct str route = {.p = (const char *)held->route, .n = held->route_n};
-
-    l->router->counters[COUNT_BUSY]++;
-    say(l->router, route,
-        &(struct head){.type = HEAD_BUSY,
-                       .service = l->service,
-                       .id = held->id,
-                       .attempt = held->attempt,
-                       .generation = held->generation,
-                       .route = route},
-        STR(""));
-}
-
 /* What crossed its DRAIN on the way was never looked at: that is BUSY, not LOST. */
 static void
 worker_bye(struct router *self, struct message *m)
@@ -258,9 +243,9 @@ worker_bye(struct router *self, struct message *m)
     struct worker *w = credit_find(self->credit, from_of(m));
 
     if (w != NULL) {
-        struct lost l = {.router = self, .service = worker_service(w)};
+        struct lost l = {.router = self, .service = worker_service(w), .type = HEAD_BUSY};
         credit_close(w);
-        credit_each_held(w, tell_busy, &l);
+        credit_each_held(w, tell_holder, &l);
         router_forget(self, w);
         credit_remove(self->credit, w);
     }

@@ -102,19 +102,6 @@ entry(struct lexicon *l, const char *p, size_t n)
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-static struct str
-next_word(struct str *rest)
-{
-    struct str word = *rest;
-    size_t n = 0;
-
-    while (n < rest->n && rest->p[n] != ' ' && rest->p[n] != '\t')
-        n++;
-    word.n = n;
-    *rest = str_trim((struct str){rest->p + n, rest->n - n});
-    return word;
-}
-
 /* A word; or a phrase, its words joined by _ and without their apostrophes. */
 static bool
 read_item(struct lexicon *l, struct str item, enum lexicon_kind kind, double number)
@@ -148,7 +135,7 @@ read_item(struct lexicon *l, struct str item, enum lexicon_kind kind, double num
 static const char *
 read_line(struct lexicon *l, struct str line)
 {
-    struct str head = next_word(&line);
+    struct str head = str_take_word(&line);
     enum lexicon_kind kind = LEXICON_WEIGHT;
     double number = 0;
     bool wants = true;
@@ -159,7 +146,7 @@ read_line(struct lexicon *l, struct str line)
             kind = kinds[i].kind;
             wants = kinds[i].number;
             if (wants)
-                head = next_word(&line);
+                head = str_take_word(&line);
         }
     if (wants) {
         if (head.n == 0 || head.n >= sizeof text)
@@ -172,7 +159,7 @@ read_line(struct lexicon *l, struct str line)
             return "bad weight; allowed: a number from -4 to 4, negate, but, degree NUMBER";
     }
     while (line.n > 0)
-        if (!read_item(l, next_word(&line), kind, number))
+        if (!read_item(l, str_take_word(&line), kind, number))
             return "a word is too long, or a phrase has more than 5 words";
     return NULL;
 }

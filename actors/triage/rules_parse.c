@@ -185,24 +185,10 @@ read_text(struct parser *p, struct str text, const char *name)
     }
 }
 
-/* The first word of *rest, which is taken off. */
-static struct str
-next_word(struct str *rest)
-{
-    struct str word = *rest;
-    size_t n = 0;
-
-    while (n < rest->n && rest->p[n] != ' ' && rest->p[n] != '\t')
-        n++;
-    word.n = n;
-    *rest = str_trim((struct str){rest->p + n, rest->n - n});
-    return word;
-}
-
 static void
 read_line(struct parser *p, struct str line)
 {
-    struct str keyword = next_word(&line);
+    struct str keyword = str_take_word(&line);
 
     if (keyword.n == 0)
         return;
@@ -249,7 +235,7 @@ static void
 line_rule(struct parser *p, struct str rest)
 {
     struct rules *r = p->rules;
-    struct str name = next_word(&rest), reason = next_word(&rest);
+    struct str name = str_take_word(&rest), reason = str_take_word(&rest);
     const char *code = find_reason(reason);
 
     p->rule = NULL;
@@ -290,7 +276,7 @@ line_channel(struct parser *p, struct str rest)
     if (!in_rule(p, "channel"))
         return;
     while (rest.n > 0) {
-        struct str name = next_word(&rest);
+        struct str name = str_take_word(&rest);
         unsigned bit = 0;
         while (rules_channels[bit] && !str_is(name, rules_channels[bit]))
             bit++;
@@ -405,7 +391,7 @@ static bool
 set_add_words(struct parser *p, struct termset *set, struct str words)
 {
     while (words.n > 0)
-        if (!set_add_word(p, set, next_word(&words)))
+        if (!set_add_word(p, set, str_take_word(&words)))
             return false;
     return true;
 }
@@ -413,7 +399,7 @@ set_add_words(struct parser *p, struct termset *set, struct str words)
 static void
 line_set(struct parser *p, struct str rest)
 {
-    struct str name = next_word(&rest), is = next_word(&rest);
+    struct str name = str_take_word(&rest), is = str_take_word(&rest);
     struct named_set *set = NULL;
 
     p->rule = NULL;
@@ -514,7 +500,7 @@ read_element(struct parser *p, struct str *rest, struct element *ret)
         fault(p, "there is nothing between the brackets");
         return false;
     }
-    word = next_word(rest);
+    word = str_take_word(rest);
     if (word.p[0] == '.')
         return read_gap(p, word, ret);
     if (str_is(word, "*") || str_is(word, "^") || str_is(word, "$")) {

@@ -32,14 +32,6 @@ cmd_customer(int argc, char **argv)
     return code;
 }
 
-static void
-take(void *arg, const struct pg_reply *reply)
-{
-    struct str text = view_get(reply->results[0]);
-
-    *(json_t **)arg = text.p ? json_loadb(text.p, text.n, JSON_ALLOW_NUL, NULL) : NULL;
-}
-
 static int
 show(struct session *d, const char *name, bool json)
 {
@@ -61,7 +53,7 @@ show(struct session *d, const char *name, bool json)
         return cli_fail(CLI_USAGE, "customer",
                         "%s: not an e-mail address, international number or id", name);
     }
-    code = session_run(d, &t, take, &customers);
+    code = session_run(d, &t, session_take_json, &customers);
     if (code == CLI_OK && !customers) {
         code = cli_fail(CLI_FAILED, "customer", "%s: there is no such customer", name);
     } else if (code == CLI_OK && json) {

@@ -69,14 +69,6 @@ cmd_ticket(int argc, char **argv)
     return code;
 }
 
-static void
-take(void *arg, const struct pg_reply *reply)
-{
-    struct str text = view_get(reply->results[0]);
-
-    *(json_t **)arg = text.p ? json_loadb(text.p, text.n, JSON_ALLOW_NUL, NULL) : NULL;
-}
-
 static int
 list(struct session *d, const char *status, long long limit, bool json)
 {
@@ -86,7 +78,7 @@ list(struct session *d, const char *status, long long limit, bool json)
     int code;
 
     view_tickets(t, str_of(status), limit);
-    code = session_run(d, &t, take, &rows);
+    code = session_run(d, &t, session_take_json, &rows);
     if (code == CLI_OK && json) {
         term_json(rows);
     } else if (code == CLI_OK && json_array_size(rows) == 0) {
@@ -127,7 +119,7 @@ show(struct session *d, const char *name, bool json)
         return cli_fail(CLI_USAGE, "ticket", "%s: not a reference (TKT-7F3K9Q) and not an id",
                         name);
     }
-    code = session_run(d, &t, take, &ticket);
+    code = session_run(d, &t, session_take_json, &ticket);
     if (code == CLI_OK && !ticket) {
         code = cli_fail(CLI_FAILED, "ticket", "%s: there is no such ticket", name);
     } else if (code == CLI_OK && json) {

@@ -1,9 +1,11 @@
 #include "supervisor/cli/session.h"
 
 #include "db/migrate.h"
+#include "db/view.h"
 #include "proto/err.h"
 #include "supervisor/cli/cli.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -115,4 +117,12 @@ time_text(int64_t unix_us, char ret[TIME_TEXT_SIZE])
     gmtime_r(&s, &tm);
     n = strftime(ret, TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(ret + n, TIME_TEXT_SIZE - n, ".%03dZ", (int)(unix_us / 1000 % 1000));
+}
+
+void
+session_take_json(void *arg, const struct pg_reply *reply)
+{
+    struct str text = view_get(reply->results[0]);
+
+    *(json_t **)arg = text.p ? json_loadb(text.p, text.n, JSON_ALLOW_NUL, NULL) : NULL;
 }

@@ -20,6 +20,10 @@ struct pg_txn *session_begin(struct session *d);
 int session_run(struct session *d, struct pg_txn **t_p,
                 void (*read)(void *arg, const struct pg_reply *reply), void *arg);
 
+/* A reader for session_run(): arg is a json_t **, which gets what the view's only row holds (new
+ * reference), or NULL where there is none. */
+void session_take_json(void *arg, const struct pg_reply *reply);
+
 #define TIME_TEXT_SIZE 32
 /* "2026-11-23T22:34:50.523Z". */
 void time_text(int64_t unix_us, char ret[TIME_TEXT_SIZE]);

@@ -34,16 +34,13 @@ integration() {
         -p no:cacheprovider test/chaos || failed=1
 }
 
-# Reports go to files, since neither the log nor the exit code of a killed process can be relied on. The
-# supervisor gives a child only what its row lists: so the rows of this run list the sanitizers' options.
+# Reports go to files, since neither the log nor the exit code of a killed process can be relied on.
 sanitized() {
     local reports=$work/reports report
     mkdir "$reports"
     chmod 0777 "$reports"
     export ASAN_OPTIONS=log_path=$reports/asan:detect_leaks=1:abort_on_error=0
     export UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1
-    sed '/|/s/$/ ASAN_OPTIONS UBSAN_OPTIONS/; s/\(| *environment\) .*/\1/' \
-        supervisor/supervisor.conf > "$work/supervisor.conf"
     sanitized_tests
     for report in "$reports"/*; do
         [ -e "$report" ] || continue
@@ -56,9 +53,8 @@ sanitized() {
 # The programs' own tests, without those of the checkout (make run, the documents) and of the browser.
 sanitized_tests() {
     unit
-    FTE_TEST_TABLE=$work/supervisor.conf FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider \
-        test/contract test/integration --ignore test/integration/run_test.py \
-        --ignore test/integration/browser_test.py || failed=1
+    FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider test/contract test/integration \
+        --ignore test/integration/run_test.py --ignore test/integration/browser_test.py || failed=1
 }
 
 case $what in

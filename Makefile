@@ -41,7 +41,7 @@ SHELLS  := .ci/run $(shell find actors proto db supervisor test -name '*.sh')
 PYTHONS := $(shell find proto test -name '*.py')
 .PHONY: help build
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: $(BINS) ## every program, into build/bin
 
@@ -134,6 +134,14 @@ format: ## lays the code out
 $(BUILD)/bin/load: $(BUILD)/test/bench/load.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
+# The pictures of README.md, from the test of the page in a browser; all of them are in build/screenshots/.
+.PHONY: screenshots
+screenshots: ## looks at the page with a browser, and renews docs/images
+	@supervisor/setup.sh build run test
+	@$(MAKE) --no-print-directory -j$$(nproc) build
+	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider test/integration/browser_test.py
+	@cp build/screenshots/form.png build/screenshots/answer.png docs/images/
 
 # Nothing is fitted here; the small samples in the tree are also part of `make test`.
 EVAL_DATA ?= test/fixture/eval

@@ -2,6 +2,7 @@
 #ifndef PROTO_BUF_H
 #define PROTO_BUF_H
 
+#include "proto/mem.h"
 #include "proto/str.h"
 
 #include <stdarg.h>
@@ -30,11 +31,5 @@ struct str buf_str(const struct buf *b);
 const char *buf_c(struct buf *b);
 /* For msgpack_packer_init (&pk, buf, buf_msgpack_write). Always 0. */
 int buf_msgpack_write(void *b, const char *p, size_t n);
-
-/* malloc, calloc, realloc that end the process with exit code 75 where there is no memory. */
-void *xmalloc(size_t n);
-void *xcalloc(size_t count, size_t size);
-void *xrealloc(void *p, size_t n);
-char *xstrdup(const char *c);
 
 #endif

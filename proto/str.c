@@ -1,7 +1,7 @@
 #include "proto/str.h"
 
-#include "proto/buf.h"
 #include "proto/err.h"
+#include "proto/mem.h"
 
 #include <errno.h>
 #include <stdlib.h>

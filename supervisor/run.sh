@@ -143,7 +143,8 @@ finish() {
 }
 
 greet() {
-    local url
+    local url elsewhere=''
+    [ "$FTE_STATE_DIR" = "$root/var" ] || printf -v elsewhere 'export FTE_STATE_DIR=%q\n%24s' "$FTE_STATE_DIR" ''
     url=$(setting FTE_PUBLIC_URL "http://127.0.0.1:$(setting FTE_HTTP_PORT 8080)")
     cat << TEXT
 
@@ -152,7 +153,7 @@ greet() {
   Open the page and ask "How do I write my own actor?": the reply comes from docs/guide, with its
   source. Then write "I want a refund": no reply, but an escalation with its reason.
 
-  In another terminal:  $build/bin/fte status      what every actor does
+  In another terminal:  $elsewhere$build/bin/fte status      what every actor does
                         $build/bin/fte ticket list
                         kill -9 any process you like, and watch $build/bin/fte top
   Log: ${log#"$root"/}    Ctrl-C stops it in good order and keeps the data.

@@ -13,6 +13,7 @@ struct http_call {
     CURL *easy;
     struct curl_slist *headers;
     struct buf request, answer;
+    struct loop_timer *deadline;
     size_t answer_max;
     bool too_big;
     char why[CURL_ERROR_SIZE];
@@ -28,6 +29,7 @@ struct http {
 };
 
 static void finish(struct http *h);
+static void too_late(void *arg);
 
 /* --- libcurl in the loop --------------------------------------------------------------------- */
 
@@ -123,15 +125,21 @@ http_new(struct loop *loop, long connections)
     return h;
 }
 
-/* Takes the call out of the client; what was borrowed from it is gone. */
+/* Takes the call out of the client, which may end before the call then. */
 static void
-call_free(struct http_call *c)
+call_leave(struct http_call *c)
 {
     *c->prev_p = c->next;
     if (c->next != NULL) {
         c->next->prev_p = c->prev_p;
     }
+    loop_cancel(c->http->loop, &c->deadline);
     curl_multi_remove_handle(c->http->multi, c->easy);
+}
+
+static void
+call_free(struct http_call *c)
+{
     curl_easy_cleanup(c->easy);
     curl_slist_free_all(c->headers);
     buf_fini(&c->request);
@@ -149,13 +157,13 @@ http_free(struct http **h_p)
     }
     while (h->calls != NULL) {
         struct http_call *c = h->calls;
-        http_done_fn *fn = c->fn;
-        void *arg = c->arg;
+        call_leave(c);
+        c->fn(c->arg, &(struct http_answer){.err = ERR_UNAVAILABLE,
+                                            .content_type = "",
+                                            .reached = true,
+                                            .why = "the client is closed",
+                                            .call = c});
         call_free(c);
-        fn(arg, &(struct http_answer){.err = ERR_UNAVAILABLE,
-                                      .content_type = "",
-                                      .reached = true,
-                                      .why = "the client is closed"});
     }
     curl_multi_cleanup(h->multi);
     loop_cancel(h->loop, &h->timer);
@@ -202,7 +210,7 @@ set_request(struct http_call *c, const struct http_request *request)
     } else {
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
     }
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* nor what http_proxy says */
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, c);
@@ -230,6 +238,8 @@ http_send(struct http *h, const struct http_request *request, http_done_fn *fn, 
         c->next->prev_p = &c->next;
     }
     h->calls = c;
+    /* libcurl's own would not begin before there is a connection for it. */
+    c->deadline = loop_timer(h->loop, request->timeout_ms, 0, too_late, c);
     curl_multi_add_handle(h->multi, c->easy); /* begins in the next turn, by the timer */
     return c;
 }
@@ -239,6 +249,7 @@ http_cancel(struct http *h, struct http_call **c_p)
 {
     (void)h;
     if (*c_p != NULL) {
+        call_leave(*c_p);
         call_free(*c_p);
         *c_p = NULL;
     }
@@ -270,35 +281,50 @@ err_of(const struct http_call *c, CURLcode code)
 static void
 answer(struct http_call *c, CURLcode code)
 {
-    struct http_answer a = {.err = err_of(c, code), .content_type = "", .why = ""};
-    char *type = NULL, *content_type = NULL, why[CURL_ERROR_SIZE];
-    struct buf body = c->answer;
-    http_done_fn *fn = c->fn;
-    void *arg = c->arg;
+    struct http_answer a = {.err = err_of(c, code),
+                            .content_type = "",
+                            .body = buf_str(&c->answer),
+                            .why = "",
+                            .call = c};
     curl_off_t retry_after = 0;
     long status = 0, written = 0;
 
+    call_leave(c);
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &written);
     curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &retry_after);
-    curl_easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
+    a.content_type = http_header(&a, "Content-Type");
     a.reached = written > 0;
     if (a.err == 0) {
         a.status = (int)status;
         a.retry_after_ms = retry_after * 1000;
     } else {
-        snprintf(why, sizeof(why), "%s", c->why[0] ? c->why : curl_easy_strerror(code));
-        a.why = c->too_big ? "the answer is too big" : why;
+        a.why = c->too_big  ? "the answer is too big"
+                : c->why[0] ? c->why
+                            : curl_easy_strerror(code);
     }
-    if (type != NULL) {
-        a.content_type = content_type = xstrdup(type);
-    }
-    a.body = buf_str(&body);
-    c->answer = (struct buf){0};
+    c->fn(c->arg, &a);
     call_free(c);
-    fn(arg, &a);
-    free(content_type);
-    buf_fini(&body);
+}
+
+const char *
+http_header(const struct http_answer *a, const char *name)
+{
+    struct curl_header *header;
+
+    if (curl_easy_header(a->call->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK) {
+        return "";
+    }
+    return header->value;
+}
+
+static void
+too_late(void *arg)
+{
+    struct http_call *c = arg;
+
+    c->deadline = NULL;
+    answer(c, CURLE_OPERATION_TIMEDOUT);
 }
 
 static void

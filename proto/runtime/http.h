@@ -6,7 +6,8 @@
  * again does no harm; where it is true and there is no status, only the provider knows.
  *
  * One thread, that of the loop. Certificates are always verified, redirects are never followed
- * (a token must not travel on), only http and https are spoken.
+ * (a token must not travel on), only http and https are spoken, and no proxy that the environment
+ * names is asked.
  */
 #ifndef PROTO_RUNTIME_HTTP_H
 #define PROTO_RUNTIME_HTTP_H
@@ -22,7 +23,8 @@ struct http_request {
     const char *url;            /* http:// or https:// */
     const char *const *headers; /* "Name: value", ends with NULL; may be NULL */
     struct str body;            /* p NULL: none */
-    int64_t timeout_ms;         /* > 0: from now to the last byte of the answer */
+    int64_t timeout_ms;         /* > 0: from now to the last byte of the answer, also while it
+                                   waits for its turn */
     size_t answer_max;          /* bytes of the answer's body; more is ERR_TOO_BIG */
 };
 
@@ -35,12 +37,16 @@ struct http_answer {
     int64_t retry_after_ms;   /* Retry-After (RFC 9110 10.2.3), both of its forms; 0 where absent */
     bool reached;             /* the provider may have seen the request */
     const char *why;          /* libcurl's words for err; without URL or header; borrowed */
+    const struct http_call *call; /* for http_header() */
 };
 typedef void http_done_fn(void *arg, const struct http_answer *answer);
+/* The first header of that name (any case), borrowed for the callback; "" where there is none. */
+const char *http_header(const struct http_answer *answer, const char *name);
 
 /* At most `connections` (>= 1) at a time to one host; more requests wait for their turn. */
 struct http *http_new(struct loop *loop, long connections);
-/* Ends what is under way with ERR_UNAVAILABLE, then closes. Accepts NULL; sets *h_p to NULL. */
+/* Ends what is under way with ERR_UNAVAILABLE, then closes; who hears of it there must not send any
+ * more. Not from inside a callback. Accepts NULL; sets *h_p to NULL. */
 void http_free(struct http **h_p);
 
 /* Sends. The request is copied. `fn` is called exactly once, never from inside, unless the call is

@@ -118,6 +118,13 @@ class Tree:
     def log(self):
         return self.log_path.read_text() if self.log_path.exists() else ""
 
+    def wait_log(self, text):
+        """The log is written in the supervisor's own time: what `status` tells may be a moment ahead."""
+        until(f"the log has {text!r}", lambda: text in self.log())
+
+    def wait_ready_file(self, text):
+        until(f"the file `ready` has {text!r}", lambda: (self.state / "ready").read_text() == text)
+
     def journal(self):
         path = self.state / "journal"
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
@@ -164,8 +171,8 @@ def test_a_hung_child_is_aborted_and_replaced(tree):
     os.kill(first["pid"], signal.SIGSTOP)
     second = tree.wait("a", other_than=first["pid"], deadline=20)
     assert not alive(first["pid"])
-    assert "event=hung" in tree.log() and "event=killed" in tree.log(), \
-        "a stopped process doesn't take SIGABRT, so SIGKILL follows"
+    tree.wait_log("event=hung")
+    tree.wait_log("event=killed")  # a stopped process doesn't take SIGABRT, so SIGKILL follows
     assert second["restarts"] == 1
 
 
@@ -173,7 +180,7 @@ def test_a_child_that_is_silent_from_the_beginning_is_hung_too(tree):
     tree.start(row("a", "sleep 1000"))
     pid = tree.wait("a", "starting")["pid"]
     tree.wait("a", "starting", other_than=pid, deadline=20)
-    assert 'how="killed by signal 6 (hung)"' in tree.log()
+    tree.wait_log('how="killed by signal 6 (hung)"')
 
 
 def test_exit_78_is_shown_and_not_restarted_until_somebody_asks(tree):
@@ -181,8 +188,8 @@ def test_exit_78_is_shown_and_not_restarted_until_somebody_asks(tree):
     bad = tree.wait("bad", "misconfigured")
     tree.wait("good")
     assert bad["restarts"] == 0 and bad["pid"] == 0
-    assert "bad: FTE_X is wrong" in tree.log()
-    assert (tree.state / "ready").read_text() == "misconfigured bad\n"
+    tree.wait_log("bad: FTE_X is wrong")
+    tree.wait_ready_file("misconfigured bad\n")
     status = json.loads(tree.fte("status", "--json").stdout)
     assert status["ready"] is False and status["degraded"] == ["bad"]
     tree.try_ask("restart\tbad")
@@ -193,7 +200,7 @@ def test_exit_78_is_shown_and_not_restarted_until_somebody_asks(tree):
 def test_a_program_that_is_not_there_is_a_fault_of_configuration(tree):
     tree.start(row("a", "fte-nonexistent"))
     tree.wait("a", "misconfigured")
-    assert "fte-nonexistent: No such file or directory" in tree.log()
+    tree.wait_log("fte-nonexistent: No such file or directory")
 
 
 @pytest.mark.parametrize("restart, command, state, restarts", [
@@ -214,10 +221,10 @@ def test_too_many_crashes_make_it_degraded_and_it_is_tried_on(tree):
     tree.start(rows, settings="intensity 3 in 60s\nbackoff 10ms to 50ms, reset after 300ms\nretry 300ms\n")
     a = tree.wait("a", "degraded")
     assert "4 crashes in 60 s" in a["why"]
-    assert (tree.state / "ready").read_text() == "waiting a\n"
+    tree.wait_ready_file("waiting a\n")
     (tree.state / "healed").touch()
     tree.wait("a")
-    until("ready", lambda: (tree.state / "ready").read_text() == "ready\n")
+    tree.wait_ready_file("ready\n")
 
 
 def test_a_child_that_had_worked_is_started_at_once_however_often_it_is_killed(tree):
@@ -390,7 +397,7 @@ def test_workers_are_scaled_up_and_down(tree):
     assert tree.status()["a"]["pid"] == pid
     assert tree.fte("scale", "a", "0").returncode == 0
     until("none", lambda: list(tree.status()) == ["b"])
-    until("ready without it", lambda: (tree.state / "ready").read_text() == "ready\n")
+    tree.wait_ready_file("ready\n")
     for bad in (["scale", "a", "65"], ["scale", "a", "-1"], ["scale", "nobody", "1"], ["restart", "nobody"]):
         refused = tree.fte(*bad)
         assert refused.returncode == 1 and refused.stderr.count("\n") == 1, bad

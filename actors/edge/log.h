@@ -1,5 +1,5 @@
 /* log - the contract of a durable log with partitions, kept by one of two backends: PostgreSQL
- * (log_postgres.c) and, from a later issue, Kafka. Symbols are rlog_*: log_* is the logger.
+ * (log_postgres.c) today; Kafka is to be the second. Symbols are rlog_*: log_* is the logger.
  *
  * What every backend promises:
  *  - What was appended without an error is durable, once under its id, and will be delivered.

@@ -52,6 +52,11 @@ def processes_of(text):
     return found
 
 
+def hear_ctrl_c():
+    """Tests that a script runs in the background inherit an ignored SIGINT, which a shell can't undo."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     def __init__(self, directory):
         self.state = directory / "state of fte"
@@ -70,8 +75,8 @@ class Run:
     def begin(self, **more):
         self.out.write_text("")
         self.process = subprocess.Popen([str(ROOT / "supervisor/run.sh")], env=self.environment(**more),
-                                        stdout=open(self.out, "a"), stderr=subprocess.STDOUT,
-                                        stdin=subprocess.DEVNULL, cwd="/", start_new_session=True)
+                                        stdout=open(self.out, "a"), stderr=subprocess.STDOUT, cwd="/",
+                                        stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=hear_ctrl_c)
         return self
 
     def ready(self):
@@ -231,7 +236,8 @@ def test_ctrl_c_while_it_starts_leaves_nothing_behind_and_the_next_start_works(r
 def test_a_terminal_that_goes_away_ends_it_in_good_order(run):
     read, write = os.pipe()
     run.process = subprocess.Popen([str(ROOT / "supervisor/run.sh")], env=run.environment(), stdout=write,
-                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+                                   preexec_fn=hear_ctrl_c)
     os.close(write)
     seen = b""
     while b"fte is ready" not in seen:

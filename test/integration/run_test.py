@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(os.environ.get("FTE_BIN", ROOT / "build/bin"))
 BUILD = os.path.relpath(BIN.parent, ROOT)
 DEADLINE = 60.0
+# Tests that run in a script's background inherit an ignored SIGINT, and so would all that they start; a
+# shell can't undo it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def free_port():
@@ -52,11 +55,6 @@ def processes_of(text):
     return found
 
 
-def hear_ctrl_c():
-    """Tests that a script runs in the background inherit an ignored SIGINT, which a shell can't undo."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Run:
     def __init__(self, directory):
         self.state = directory / "state of fte"
@@ -76,7 +74,7 @@ class Run:
         self.out.write_text("")
         self.process = subprocess.Popen([str(ROOT / "supervisor/run.sh")], env=self.environment(**more),
                                         stdout=open(self.out, "a"), stderr=subprocess.STDOUT, cwd="/",
-                                        stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=hear_ctrl_c)
+                                        stdin=subprocess.DEVNULL, start_new_session=True)
         return self
 
     def ready(self):
@@ -236,8 +234,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing_behind_and_the_next_start_works(r
 def test_a_terminal_that_goes_away_ends_it_in_good_order(run):
     read, write = os.pipe()
     run.process = subprocess.Popen([str(ROOT / "supervisor/run.sh")], env=run.environment(), stdout=write,
-                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-                                   preexec_fn=hear_ctrl_c)
+                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
     os.close(write)
     seen = b""
     while b"fte is ready" not in seen:

@@ -8,6 +8,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#define LAST_WORDS_MS 100 /* how long a dead worker is listened to at most */
+#define LISTEN_MS 2
+
 static const char *const counter_names[COUNT_SIZE] = {
     [COUNT_ROUTED] = "routed",
     [COUNT_BUSY] = "busy",
@@ -139,6 +142,7 @@ router_forget(void *arg, struct worker *w)
     struct watch *watch = *worker_data(w);
 
     loop_unwatch(self->loop, &watch->death);
+    loop_cancel(self->loop, &watch->last_words);
     if (watch->pidfd >= 0) {
         close(watch->pidfd);
     }
@@ -165,12 +169,57 @@ router_lost(struct router *self, struct worker *w)
     credit_remove(self->credit, w);
 }
 
+/* Its connection is gone: ZeroMQ has fetched all that it said, and we read that in this turn. */
+static bool
+is_disconnected(struct router *self, const struct worker *w)
+{
+    struct str route = worker_route(w);
+    struct head h = {.type = HEAD_HB};
+
+    if (zmq_send(self->socket, route.p, route.n, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+        return errno == EHOSTUNREACH;
+    }
+    buf_clear(&self->scratch);
+    head_encode(&h, &self->scratch);
+    zmq_send(self->socket, self->scratch.p, self->scratch.n, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send(self->socket, "", 0, ZMQ_DONTWAIT);
+    return false;
+}
+
+static void
+listen_on(void *arg)
+{
+    struct watch *watch = arg;
+
+    if (watch->disconnected || clock_ms() >= watch->dying_ms + LAST_WORDS_MS) {
+        router_lost(watch->router, watch->worker);
+        return;
+    }
+    watch->disconnected = is_disconnected(watch->router, watch->worker);
+}
+
+/* Its process is dead or its connection gone, but its last words, a DONE or the BYE, may still be
+ * on their way: the news of a death overtakes them. It is given nothing more meanwhile. */
+static void
+dying(struct router *self, struct worker *w)
+{
+    struct watch *watch = *worker_data(w);
+
+    credit_close(w);
+    if (watch->last_words == NULL) {
+        watch->dying_ms = clock_ms();
+        watch->last_words = loop_timer(self->loop, 1, LISTEN_MS, listen_on, watch);
+    }
+}
+
 static void
 on_death(void *arg, int events)
 {
     struct watch *watch = arg;
+
     (void)events;
-    router_lost(watch->router, watch->worker);
+    loop_unwatch(watch->router->loop, &watch->death);
+    dying(watch->router, watch->worker);
 }
 
 /* The worker's process as we see it; 0 where we can't, or where it says none. Over ipc the kernel
@@ -316,7 +365,7 @@ to_service(struct router *self, struct message *m, const struct head *h)
             credit_hold(w, &out, is_call);
             return;
         }
-        router_lost(self, w); /* its connection is gone */
+        dying(self, w);
     }
     self->counters[COUNT_BUSY]++;
     out.type = HEAD_BUSY;

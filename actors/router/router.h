@@ -47,6 +47,9 @@ struct watch {
     struct worker *worker;
     int pidfd; /* -1: on another machine, or in another PID namespace */
     struct loop_watch *death;
+    struct loop_timer *last_words; /* it is dead: what it said before may still be on its way */
+    int64_t dying_ms;
+    bool disconnected;
     int64_t heard_ms;
 };
 

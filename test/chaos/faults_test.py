@@ -150,7 +150,7 @@ def failing_commits():
 def test_killed_there_it_still_happens_once(wanted, monkeypatch, patient_table):
     monkeypatch.setattr(system_module, "BIN", BIN)
     faults = [f"{point}:kill" for point in sorted(wanted)]
-    faults += [f"{commit}:error@{hit}" for commit in failing_commits() for hit in (2, 5, 9)]
+    faults += [f"{commit}:error@{hit}" for commit in failing_commits() for hit in (2, 5, 9, 14, 20, 27, 35)]
     with System(table=patient_table, FTE_FAULT=",".join(faults), FTE_METRICS_INTERVAL="1s") as s:
         walk(s, wanted)
 

@@ -96,6 +96,9 @@ say(struct head *h, struct str body)
     buf_fini(&b);
 }
 
+static char heard[1000]; /* the types of all messages so far, for the one who reads of a failure */
+static size_t heard_n;
+
 /* The next message of one of two types; others are passed over. Fails the test at the deadline. */
 static struct head
 hear(uint32_t type, uint32_t or_type, struct buf *ret_body)
@@ -114,6 +117,9 @@ hear(uint32_t type, uint32_t or_type, struct buf *ret_body)
         }
         int m = zmq_recv(peer, body, sizeof(body), 0);
         cr_assert_eq(head_decode(frame, (size_t)n, &h), 0);
+        heard_n += (size_t)snprintf(heard + heard_n, sizeof(heard) - heard_n, " %s",
+                                    head_type_str(h.type));
+        heard_n = heard_n < sizeof(heard) ? heard_n : sizeof(heard) - 1;
         if (h.type == type || h.type == or_type) {
             if (ret_body != NULL) {
                 buf_clear(ret_body);
@@ -122,8 +128,7 @@ hear(uint32_t type, uint32_t or_type, struct buf *ret_body)
             return h;
         }
     }
-    cr_assert_fail("no %s within the deadline; the last was %s", head_type_str(type),
-                   head_type_str(h.type));
+    cr_assert_fail("no %s within the deadline; heard so far:%s", head_type_str(type), heard);
     return h;
 }
 

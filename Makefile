@@ -15,7 +15,7 @@ TESTSRC := $(wildcard test/unit/*.c test/unit/*/*.c test/unit/*/*/*.c)
 BENCHSRC := $(wildcard test/bench/*.c)
 FUZZSRC := $(wildcard test/fuzz/*_fuzz.c)
 
-PKGS    := libzmq msgpack libpq jansson libcmark uuid openssl libcurl prometheus-cpp-core
+PKGS    := libzmq msgpack libpq jansson libcmark uuid openssl libcurl prometheus-cpp-core rdkafka
 WARN    := -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wpointer-arith -Werror
 CWARN   := -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)

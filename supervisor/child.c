@@ -122,12 +122,12 @@ with_our_value(const char *name)
     return made;
 }
 
-/* The base set and what the row lists. */
+/* The base set, its own name, and what the row lists. */
 char **
-child_environment(const struct child_spec *spec)
+child_environment(const struct child_spec *spec, unsigned instance)
 {
     char *const *listed = spec->environment;
-    size_t room = 1, n = 0;
+    size_t room = 2, n = 0;
     char **made;
 
     for (size_t i = 0; child_base_environment[i]; i++) {
@@ -137,7 +137,7 @@ child_environment(const struct child_spec *spec)
         room++;
     }
     made = calloc(room, sizeof(*made));
-    if (!made) {
+    if (!made || asprintf(&made[n++], "FTE_CHILD=%s.%u", spec->name, instance) < 0) {
         exit(EX_TEMPFAIL);
     }
     for (size_t i = 0; child_base_environment[i]; i++) {
@@ -175,7 +175,7 @@ birth_fini(struct birth *b)
 }
 
 static bool
-birth_init(struct birth *b, const struct child_spec *spec, const char *bin_dir)
+birth_init(struct birth *b, const struct child_spec *spec, unsigned instance, const char *bin_dir)
 {
     *b = (struct birth){.lifeline = {-1, -1}, .log = {-1, -1}, .supervisor = getpid()};
     b->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -185,7 +185,7 @@ birth_init(struct birth *b, const struct child_spec *spec, const char *bin_dir)
     fcntl(b->lifeline[0], F_SETFL, O_NONBLOCK);
     fcntl(b->log[0], F_SETFL, O_NONBLOCK);
     b->program = child_program(spec, bin_dir);
-    b->environment = child_environment(spec);
+    b->environment = child_environment(spec, instance);
     return true;
 }
 
@@ -235,7 +235,7 @@ bool
 child_start(struct child *c, const char *bin_dir, int64_t now_ms)
 {
     struct birth b;
-    bool ok = birth_init(&b, c->spec, bin_dir);
+    bool ok = birth_init(&b, c->spec, c->instance, bin_dir);
     pid_t pid = ok ? fork() : -1;
 
     if (pid == 0) {

@@ -71,10 +71,11 @@ struct child {
     char why[320]; /* why it isn't READY, for people; "" */
 };
 
-/* The program a row runs, and the environment it gets (ends with NULL): as child_start() uses them.
+/* The program a row runs, and the environment that its `instance` gets (ends with NULL), with
+ * FTE_CHILD=<row>.<instance>, the same name after every restart: as child_start() uses them.
  * Caller frees with free() and child_environment_free(). */
 char *child_program(const struct child_spec *spec, const char *bin_dir);
-char **child_environment(const struct child_spec *spec);
+char **child_environment(const struct child_spec *spec, unsigned instance);
 void child_environment_free(char **environment);
 
 struct child *child_new(const struct child_spec *spec, size_t row, unsigned instance);

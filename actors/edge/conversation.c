@@ -9,21 +9,29 @@
 
 static void go_on(struct edge *edge, struct conversation *c, bool waited);
 
+#define NAME_MAX_BYTES (sizeof(int32_t) + 256)
+
 static struct conversation *
 find_or_new(struct edge *edge, struct str key, int32_t partition)
 {
+    size_t name_n = sizeof(partition) + key.n;
+    char name[NAME_MAX_BYTES];
     struct conversation *c;
 
-    HASH_FIND(hh, edge->conversations, key.p, key.n, c);
+    assert(name_n <= sizeof(name));
+    memcpy(name, &partition, sizeof(partition));
+    memcpy(name + sizeof(partition), key.p, key.n);
+    HASH_FIND(hh, edge->conversations, name, name_n, c);
     if (c != NULL) {
         return c;
     }
-    c = xcalloc(1, sizeof(*c) + key.n);
+    c = xcalloc(1, sizeof(*c) + name_n);
     c->partition = partition;
     c->last = &c->first;
-    c->key_n = key.n;
-    memcpy(c->key, key.p, key.n);
-    HASH_ADD_KEYPTR(hh, edge->conversations, c->key, c->key_n, c);
+    memcpy(c->name, name, name_n);
+    c->name_n = name_n;
+    c->key = (struct str){c->name + sizeof(partition), key.n};
+    HASH_ADD_KEYPTR(hh, edge->conversations, c->name, c->name_n, c);
     return c;
 }
 
@@ -45,7 +53,9 @@ record_new(struct edge *edge, const struct rlog_record *r)
                            .unit_at = r->unit_at,
                            .unit_size = r->unit_size,
                            .recovered = r->recovered,
-                           .received_us = r->received_us};
+                           .received_us = r->received_us,
+                           .err = r->err,
+                           .why = r->why};
     memcpy(rec->bytes, r->body.p, r->body.n);
     rec->body = (struct str){rec->bytes, r->body.n};
     if (r->trace.n > 0) {
@@ -118,6 +128,16 @@ conversation_take(struct edge *edge, const struct rlog_record *r)
     }
 }
 
+void
+conversation_skip(struct edge *edge, int32_t partition, int64_t offset)
+{
+    struct window *w = &edge->partitions[partition]->window;
+
+    if (window_settle(w, window_add(w, offset))) {
+        rlog_settled(edge->rlog, partition, w->position);
+    }
+}
+
 /* Makes the next unit of what waits. */
 static void
 go_on(struct edge *edge, struct conversation *c, bool waited)
@@ -141,7 +161,9 @@ go_on(struct edge *edge, struct conversation *c, bool waited)
     }
     d = delivery_new(edge, c, records, id_is_nil(records->unit) ? records->id : records->unit);
     c->out = d;
-    if (durable) {
+    if (records->err != 0) {
+        delivery_refuse(d, records->err, records->why);
+    } else if (durable) {
         edge->count.merged += n - 1;
         delivery_compose(d);
     } else {

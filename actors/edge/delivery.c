@@ -152,7 +152,7 @@ send_now(struct delivery *d)
     edge->count.redelivered += d->generation > 1;
     buf_clear(&edge->scratch);
     unit_encode(&(struct unit_head){.id = d->id,
-                                    .key = {c->key, c->key_n},
+                                    .key = c->key,
                                     .seq = ++edge->seq,
                                     .topic = TOPIC_INCOMING,
                                     .partition = c->partition,
@@ -327,6 +327,13 @@ delivery_outcome(struct edge *edge, const struct head *h, int err, struct str wh
     }
 }
 
+void
+delivery_refuse(struct delivery *d, int err, const char *why)
+{
+    note_failure(d, err, STR("edge"), str_of(why));
+    bury(d);
+}
+
 /* --- asking the log ------------------------------------------------------------------------- */
 
 static void
@@ -419,7 +426,7 @@ bury(struct delivery *d)
               &(struct rlog_dead){.partition = c->partition,
                                   .offset = newest->offset,
                                   .unit = d->id,
-                                  .key = {c->key, c->key_n},
+                                  .key = c->key,
                                   .link = unit_link(d->records->body),
                                   .message_ids = ids,
                                   .message_n = id_n,

@@ -12,10 +12,13 @@
 #include "actors/edge/edge.h"
 
 #include "db/actor_pg.h"
+#include "db/log.h"
 #include "proto/err.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define TICK_MS 500
 #define DRAIN_MS 10000 /* then the rest is left to the next process: it is in the log */
@@ -29,12 +32,13 @@ static bool edge_drained(struct actor *self);
 static void edge_fini(struct actor *self);
 static void on_up(void *arg);
 static void on_down(void *arg, const char *why);
-static void on_refused(void *arg, const char *why);
+static void on_refused(void *arg, const char *setting, const char *why);
 static void on_assigned(void *arg, int32_t partition, int64_t position);
 static void on_revoked(void *arg, int32_t partition);
 static void on_leave(void *arg, int32_t partition);
 static size_t on_room(void *arg, int32_t partition);
 static void on_record(void *arg, const struct rlog_record *record);
+static void on_skip(void *arg, int32_t partition, int64_t offset);
 static void on_tick(void *arg);
 static void on_hurry(void *arg);
 
@@ -43,8 +47,36 @@ static const struct option edge_options[] = {
     {.name = "FTE_LOG_BACKEND",
      .type = OPTION_CHOICE,
      .value_default = "postgres",
-     .choices = "postgres",
+     .choices = "postgres|kafka",
      .help = "What keeps the durable log."},
+    {.name = "FTE_KAFKA_BROKERS",
+     .type = OPTION_TEXT,
+     .value_default = "127.0.0.1:9092",
+     .min = 3,
+     .max = 4000,
+     .allowed = "host:port, several separated by commas",
+     .help = "Kafka's brokers, where FTE_LOG_BACKEND is kafka."},
+    {.name = "FTE_KAFKA_PROPERTIES",
+     .type = OPTION_TEXT,
+     .value_default = "",
+     .max = 8000,
+     .valid = kafka_properties_ok,
+     .secret = true,
+     .help =
+         "Further librdkafka properties as key=value;key=value, or the path of a file with a line "
+         "each: TLS, SASL."},
+    {.name = "FTE_KAFKA_GROUP",
+     .type = OPTION_TEXT,
+     .value_default = "fte",
+     .min = 1,
+     .max = 200,
+     .help = "The consumer group that all edges of one system share."},
+    {.name = "FTE_KAFKA_INSTANCE",
+     .type = OPTION_TEXT,
+     .value_default = "",
+     .max = 150,
+     .help = "Names this node for ever, so that a restarted edge gets its partitions back at once; "
+             "default: host name and state directory."},
     {.name = "FTE_LOG_RETENTION",
      .type = OPTION_DURATION,
      .value_default = "24h",
@@ -90,13 +122,38 @@ main(int argc, char **argv)
     return actor_run(&spec, argc, argv);
 }
 
+/* A name that only this worker of this node has, and its successor after a restart: Kafka then
+ * gives it the same partitions at once. Without a supervisor there is no successor, and no name. */
+static void
+name_instance(const char *node, char *ret, size_t room)
+{
+    const char *child = getenv("FTE_CHILD"), *state = getenv("FTE_STATE_DIR");
+    char host[256] = "", place[ID_TEXT_SIZE];
+
+    ret[0] = '\0';
+    if (child == NULL) {
+        return;
+    }
+    if (node[0] != '\0') {
+        snprintf(ret, room, "%s.%s", node, child);
+        return;
+    }
+    gethostname(host, sizeof(host) - 1);
+    id_format(id_derive("state directory", str_of(state ? state : "")), place);
+    snprintf(ret, room, "%.150s.%.8s.%s", host, place, child);
+}
+
 static int
 edge_init(struct actor *self)
 {
     struct edge *edge = actor_context(self);
     struct rlog_settings settings = {
         .url = actor_text(self, "DATABASE_URL"),
-        .topic = "fte.tickets.incoming",
+        .topic = TOPIC_INCOMING,
+        .kafka = {.brokers = actor_text(self, "FTE_KAFKA_BROKERS"),
+                  .properties = actor_text(self, "FTE_KAFKA_PROPERTIES"),
+                  .group = actor_text(self, "FTE_KAFKA_GROUP"),
+                  .instance = edge->instance},
         .lease_ms = actor_int(self, "FTE_EDGE_LEASE"),
         .retention_ms = actor_int(self, "FTE_LOG_RETENTION"),
     };
@@ -109,9 +166,11 @@ edge_init(struct actor *self)
         .leave = on_leave,
         .room = on_room,
         .record = on_record,
+        .skip = on_skip,
         .arg = edge,
     };
 
+    name_instance(actor_text(self, "FTE_KAFKA_INSTANCE"), edge->instance, sizeof(edge->instance));
     edge->actor = self;
     edge->cap = EDGE_IN_FLIGHT_START;
     edge->deadline_ms = actor_int(self, "FTE_EDGE_DEADLINE");
@@ -143,10 +202,10 @@ on_down(void *arg, const char *why)
 }
 
 static void
-on_refused(void *arg, const char *why)
+on_refused(void *arg, const char *setting, const char *why)
 {
     (void)arg;
-    log_fatal(EX_CONFIG, "database_refused", "name=DATABASE_URL why=%s", log_quote(why));
+    log_fatal(EX_CONFIG, "log_refused", "name=%s why=%s", setting, log_quote(why));
 }
 
 static void
@@ -195,6 +254,12 @@ static void
 on_record(void *arg, const struct rlog_record *record)
 {
     conversation_take(arg, record);
+}
+
+static void
+on_skip(void *arg, int32_t partition, int64_t offset)
+{
+    conversation_skip(arg, partition, offset);
 }
 
 /* --- the stages ----------------------------------------------------------------------------- */

@@ -29,6 +29,8 @@ struct record {
     int unit_size;
     bool recovered;
     int64_t received_us;
+    int err;         /* it can't be a message: the reason of its dead letter */
+    const char *why; /* static */
     struct str body;
     struct str trace;
     char bytes[]; /* of both */
@@ -65,14 +67,16 @@ struct delivery {
     struct edge *edge;
 };
 
-/* All that is unsettled of one key. Exists while there is something. */
+/* All that is unsettled of one key. Exists while there is something. A key that another producer
+ * has put into two partitions is two conversations: each partition has its own order. */
 struct conversation {
-    UT_hash_handle hh; /* edge.conversations, by key */
+    UT_hash_handle hh; /* edge.conversations, by partition and key as they stand in `name` */
     int32_t partition;
     struct record *first, **last; /* waiting, in order */
     struct delivery *out;         /* at most one */
-    size_t key_n;
-    char key[];
+    struct str key;               /* in `name` */
+    size_t name_n;
+    char name[];
 };
 
 struct partition {
@@ -100,7 +104,8 @@ struct edge {
     bool is_up;
     bool draining;
     bool left;
-    bool hurried; /* the time to drain is over */
+    bool hurried;       /* the time to drain is over */
+    char instance[256]; /* of the group of edges; may be empty */
     struct buf scratch;
     struct {
         uint64_t appended, duplicates, dispatched, settled, redelivered, dead, merged, ignored;
@@ -110,6 +115,8 @@ struct edge {
 /* --- conversation.c --- */
 /* Takes a record in; starts a unit if its conversation is idle. */
 void conversation_take(struct edge *edge, const struct rlog_record *r);
+/* A record that needs nothing: settled at once. */
+void conversation_skip(struct edge *edge, int32_t partition, int64_t offset);
 /* The delivery is settled: forgets it and its records, and goes on with what waits. */
 void conversation_settled(struct edge *edge, struct delivery *d);
 /* Forgets all of a partition. */
@@ -127,6 +134,8 @@ void delivery_free(struct delivery *d);
 void delivery_ready(struct delivery *d);
 /* Makes it durable that its records are one unit, then as delivery_ready(). */
 void delivery_compose(struct delivery *d);
+/* Makes it a dead letter without having tried it. `why` is static. */
+void delivery_refuse(struct delivery *d, int err, const char *why);
 void delivery_outcome(struct edge *edge, const struct head *h, int err, struct str why);
 /* The router is new: all that is in flight goes again. */
 void delivery_again(struct edge *edge);

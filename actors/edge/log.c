@@ -5,7 +5,7 @@
 const struct rlog_backend *
 rlog_backend(const char *name)
 {
-    static const struct rlog_backend *const backends[] = {&rlog_postgres};
+    static const struct rlog_backend *const backends[] = {&rlog_postgres, &rlog_kafka};
 
     for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
         if (strcmp(backends[i]->name, name) == 0) {

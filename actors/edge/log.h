@@ -1,5 +1,5 @@
 /* log - the contract of a durable log with partitions, kept by one of two backends: PostgreSQL
- * (log_postgres.c) today; Kafka is to be the second. Symbols are rlog_*: log_* is the logger.
+ * (log_postgres.c) or Kafka (log_kafka.c). Symbols are rlog_*: log_* is the logger.
  *
  * What every backend promises:
  *  - What was appended without an error is durable, once under its id, and will be delivered.
@@ -7,6 +7,7 @@
  *    order of their offsets, none skipped.
  *  - At most one process holds a partition at a time. A holder whose lease is over moves nothing:
  *    its positions, compositions and dead letters are refused (fencing).
+ *  - A record that was appended twice (a producer that tried again) is delivered once.
  *  - After a crash a partition's holder is given all that lies behind the stored position, again.
  *
  * One thread, that of the loop. Callbacks are never called from inside an rlog_*() function, but
@@ -15,6 +16,7 @@
 #ifndef EDGE_LOG_H
 #define EDGE_LOG_H
 
+#include "actors/edge/kafka_client.h"
 #include "proto/id.h"
 #include "proto/runtime/loop.h"
 #include "proto/str.h"
@@ -26,6 +28,8 @@
 #define RLOG_MAX_PARTITIONS 64
 #define RLOG_MAX_BODY (200 * 1024) /* bytes: an envelope around it stays below PROTO_MAX_BODY */
 #define RLOG_APPEND_MS 2000        /* an append is answered within this time */
+#define RLOG_OTHER_BACKEND                                                                         \
+    "this database belongs to the other backend: `fte up` changes it, once nothing is unsettled"
 
 struct rlog;
 
@@ -60,13 +64,17 @@ struct rlog_record {
     struct str body;
     struct str trace;
     int64_t received_us; /* Unix time: when the log had it */
+    /* 0, or why it can't be a message (ERR_MALFORMED ...): `body` then holds its bytes as they
+     * came, and what it needs is rlog_bury(). `why` is static text. */
+    int err;
+    const char *why;
 };
 
 struct rlog_events {
     void (*up)(void *arg);
     void (*down)(void *arg, const char *why); /* partitions were revoked before */
-    /* Never going to work: wrong password, schema too old. */
-    void (*refused)(void *arg, const char *why);
+    /* Never going to work: `setting` names what is wrong (wrong password, schema too old). */
+    void (*refused)(void *arg, const char *setting, const char *why);
     /* The partition is ours from `position` on. */
     void (*assigned)(void *arg, int32_t partition, int64_t position);
     /* It is ours no longer: drop all that came from it, and settle nothing of it. */
@@ -76,12 +84,15 @@ struct rlog_events {
     /* How many of its records may be delivered now. 0 until rlog_resume(). */
     size_t (*room)(void *arg, int32_t partition);
     void (*record)(void *arg, const struct rlog_record *record);
+    /* A place that needs nothing: a repeat of an earlier record. It is settled. */
+    void (*skip)(void *arg, int32_t partition, int64_t offset);
     void *arg;
 };
 
 struct rlog_settings {
-    const char *url;   /* PostgreSQL: the database */
-    const char *topic; /* what is consumed */
+    const char *url;             /* of the database */
+    const char *topic;           /* what is consumed */
+    struct kafka_settings kafka; /* session_ms is lease_ms */
     int64_t lease_ms;
     int64_t retention_ms; /* settled records are kept so long */
 };
@@ -116,8 +127,9 @@ struct rlog {
 };
 
 extern const struct rlog_backend rlog_postgres;
+extern const struct rlog_backend rlog_kafka;
 
-/* The backend of this name ("postgres"), or NULL. */
+/* The backend of this name ("postgres", "kafka"), or NULL. */
 const struct rlog_backend *rlog_backend(const char *name);
 /* Topics exist or don't; they aren't made by writing to them. */
 bool rlog_topic_ok(struct str topic);

@@ -6,12 +6,10 @@
  */
 #include "actors/edge/log_postgres.h"
 
-#include "db/dead.h"
-#include "proto/buf.h"
+#include "actors/edge/fenced.h"
 #include "proto/err.h"
 #include "proto/runtime/log.h"
 
-#include "proto/envelope.h"
 #include <stdlib.h>
 
 #define TICK_MS 500
@@ -309,42 +307,15 @@ postgres_settled(struct rlog *self, int32_t partition, int64_t position)
 
 /* --- compositions and dead letters ---------------------------------------------------------- */
 
-struct request {
-    struct postgres *p;
-    rlog_done_fn *fn;
-    void *arg;
-    size_t n;
-};
-
-static struct request *
-request_new(struct postgres *p, rlog_done_fn *fn, void *arg, size_t n)
-{
-    struct request *r = xmalloc(sizeof(*r));
-
-    *r = (struct request){.p = p, .fn = fn, .arg = arg, .n = n};
-    return r;
-}
-
+/* The lease is over: learn what is ours. */
 static void
-request_answer(struct request *r, int err)
+lost(void *arg)
 {
-    if (err == ERR_LOST && !r->p->lease_pending) {
-        lease_later(r->p, 0); /* learn what is ours */
-    }
-    r->fn(r->arg, err);
-    free(r);
-}
+    struct postgres *p = arg;
 
-static void
-composed(void *arg, const struct pg_reply *reply)
-{
-    struct request *r = arg;
-
-    if (reply->err != 0) {
-        request_answer(r, reply->err);
-        return;
+    if (!p->lease_pending) {
+        lease_later(p, 0);
     }
-    request_answer(r, (size_t)PQntuples(reply->results[0]) == r->n ? 0 : ERR_LOST);
 }
 
 static void
@@ -356,96 +327,16 @@ postgres_compose(struct rlog *self, int32_t partition, struct id unit, const int
     struct pg_txn *t = pg_begin(p->pg);
 
     dblog_compose(t, p->settings.topic, p->owner, &l, unit, offsets, n);
-    pg_commit(&t, composed, request_new(p, fn, arg, n));
-}
-
-static void
-buried(void *arg, const struct pg_reply *reply)
-{
-    struct request *r = arg;
-
-    if (reply->err != 0) {
-        if (reply->err != ERR_UNAVAILABLE) {
-            log_error("bury_failed", "code=%s sqlstate=%s", err_str(reply->err), reply->sqlstate);
-        }
-        request_answer(r, reply->err);
-        return;
-    }
-    switch (dead_put_read(reply)) {
-    case DEAD_BURIED:
-        request_answer(r, 0);
-        break;
-    case DEAD_SETTLED:
-        request_answer(r, ERR_CONFLICT);
-        break;
-    case DEAD_FENCED:
-        request_answer(r, ERR_LOST);
-        break;
-    }
-}
-
-/* What stands on fte.dlq: {unit, topic, partition, offset, code, service, why, attempts, records}.
- */
-static void
-pack_dead(const struct rlog_dead *d, const char *topic, struct buf *out)
-{
-    msgpack_packer pk;
-
-    msgpack_packer_init(&pk, out, buf_msgpack_write);
-    msgpack_pack_map(&pk, 9);
-    pack_key(&pk, "unit");
-    pack_id(&pk, d->unit);
-    pack_key(&pk, "topic");
-    pack_c(&pk, topic);
-    pack_key(&pk, "partition");
-    msgpack_pack_int32(&pk, d->partition);
-    pack_key(&pk, "offset");
-    msgpack_pack_int64(&pk, d->offset);
-    pack_key(&pk, "code");
-    pack_c(&pk, err_str(d->err));
-    pack_key(&pk, "service");
-    pack_str(&pk, d->service);
-    pack_key(&pk, "why");
-    pack_c(&pk, d->why);
-    pack_key(&pk, "attempts");
-    msgpack_pack_uint32(&pk, d->attempts);
-    pack_key(&pk, "records");
-    msgpack_pack_array(&pk, d->body_n);
-    for (size_t i = 0; i < d->body_n; i++) {
-        msgpack_pack_bin(&pk, d->bodies[i].n);
-        msgpack_pack_bin_body(&pk, d->bodies[i].p, d->bodies[i].n);
-    }
+    fenced_compose(&t, n, &(struct fenced){.fn = fn, .arg = arg, .lost = lost, .self = p});
 }
 
 static void
 postgres_bury(struct rlog *self, const struct rlog_dead *d, rlog_done_fn *fn, void *arg)
 {
     struct postgres *p = (struct postgres *)self;
-    struct pg_txn *t = pg_begin(p->pg);
-    struct buf record = {0};
 
-    pack_dead(d, p->settings.topic, &record);
-    dead_put(t, &(struct dead_unit){.topic = p->settings.topic,
-                                    .partition = d->partition,
-                                    .owner = p->owner,
-                                    .fence = p->lanes[d->partition].fence,
-                                    .offset = d->offset,
-                                    .unit = d->unit,
-                                    .key = d->key,
-                                    .link = d->link,
-                                    .message_ids = d->message_ids,
-                                    .message_n = d->message_n,
-                                    .bodies = d->bodies,
-                                    .body_n = d->body_n,
-                                    .trace = d->trace,
-                                    .received_us = d->received_us,
-                                    .error = err_str(d->err),
-                                    .service = d->service,
-                                    .why = d->why,
-                                    .attempts = d->attempts,
-                                    .record = buf_str(&record)});
-    pg_commit(&t, buried, request_new(p, fn, arg, 0));
-    buf_fini(&record);
+    fenced_bury(p->pg, p->settings.topic, p->owner, p->lanes[d->partition].fence, d,
+                &(struct fenced){.fn = fn, .arg = arg, .lost = lost, .self = p});
 }
 
 /* --- keeping it bounded --------------------------------------------------------------------- */
@@ -514,7 +405,7 @@ on_refused(void *arg, const char *why)
 {
     struct postgres *p = arg;
 
-    p->events.refused(p->events.arg, why);
+    p->events.refused(p->events.arg, "DATABASE_URL", why);
 }
 
 static void

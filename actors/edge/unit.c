@@ -30,7 +30,7 @@ composed_count(const struct record *first)
 static bool
 joins(const struct record *r, struct id link)
 {
-    return !r->recovered && id_is_nil(r->unit) && id_eq(unit_link(r->body), link);
+    return !r->recovered && r->err == 0 && id_is_nil(r->unit) && id_eq(unit_link(r->body), link);
 }
 
 void
@@ -44,7 +44,7 @@ unit_count(const struct record *first, bool waited, size_t *ret_count, bool *ret
         *ret_count = composed_count(first);
         return;
     }
-    if (waited && !first->recovered && first->next != NULL) {
+    if (waited && !first->recovered && first->err == 0 && first->next != NULL) {
         link = unit_link(first->body);
         bytes = first->body.n;
         messages = body_messages(first->body);

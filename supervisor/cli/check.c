@@ -251,7 +251,7 @@ check_actors(struct check *c, const char *table, const char *bin_dir)
             find_program(c, row->argv[0]);
             continue;
         }
-        environment = child_environment(row);
+        environment = child_environment(row, 1);
         program = child_program(row, bin_dir);
         run_check(c, program, argv, environment);
         free(program);

@@ -421,7 +421,7 @@ def test_a_child_gets_only_its_listed_environment(tree):
     for shell in ("PWD", "SHLVL", "_", "OLDPWD"):
         environment.pop(shell, None)
     assert environment == {"PATH": os.environ["PATH"], "FTE_STATE_DIR": str(tree.state), "FTE_LOG_LEVEL": "debug",
-                           "NAME": "a", "WANTED": "w", "B": "x y", "LANG": "fte"}
+                           "FTE_CHILD": "a.1", "NAME": "a", "WANTED": "w", "B": "x y", "LANG": "fte"}
 
 
 def test_a_child_is_born_clean(tree):

@@ -89,11 +89,16 @@ $(BUILD)/bin/test-unit: $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsuperviso
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a \
 		$(LDLIBS) -lcriterion
 
-.PHONY: run test unit san lint format
-run: ## sets everything up, starts it and stays in the foreground (Ctrl-C stops it)
-	@BUILD=$(BUILD) supervisor/run.sh
+.PHONY: run kafka kafka-stop test unit san lint format
+run: ## sets everything up, starts it and stays in the foreground (Ctrl-C stops it); KAFKA=1: its log in Kafka
+	@BUILD=$(BUILD) KAFKA=$(KAFKA) supervisor/run.sh
+kafka: ## Apache Kafka on this machine, under var/ (BROKERS=3: three); prints its address
+	@supervisor/setup.sh kafka
+	@actors/edge/broker/broker.sh start "$${FTE_STATE_DIR:-var}" $(or $(BROKERS),1)
+kafka-stop: ## stops it; the data stays
+	@actors/edge/broker/broker.sh stop "$${FTE_STATE_DIR:-var}"
 test: ## sets everything up and runs every test
-	@supervisor/setup.sh build run test
+	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit
 	@$(MAKE) --no-print-directory -j$$(nproc) FAULTS=1 build
 	@BUILD=$(BUILD) test/run.sh all
@@ -101,11 +106,11 @@ unit: ## only the unit tests
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit
 	@BUILD=$(BUILD) test/run.sh unit
 san: ## unit and integration tests, built with address and undefined behaviour sanitizers
-	@supervisor/setup.sh build run test
+	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) SAN=address,undefined build build/san-address-undefined/bin/test-unit
 	@BUILD=build/san-address-undefined test/run.sh sanitized
 lint: ## layout, a second compiler's warnings, and what reads C, shell and Python
-	@supervisor/setup.sh build run test
+	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory lint-layout lint-clang lint-cppcheck lint-scripts
 	@echo "lint: nothing to say about $(words $(CODE)) C and C++ files, $(words $(SHELLS)) shell scripts," \
 		"$(words $(PYTHONS)) Python files"
@@ -138,7 +143,7 @@ $(BUILD)/bin/load: $(BUILD)/test/bench/load.o $(LIB)
 # The pictures of README.md, from the test of the page in a browser; all of them are in build/screenshots/.
 .PHONY: screenshots
 screenshots: ## looks at the page with a browser, and renews docs/images
-	@supervisor/setup.sh build run test
+	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider test/integration/browser_test.py
 	@cp build/screenshots/form.png build/screenshots/answer.png docs/images/
@@ -147,17 +152,17 @@ screenshots: ## looks at the page with a browser, and renews docs/images
 EVAL_DATA ?= test/fixture/eval
 .PHONY: eval
 eval: ## how good the decisions are on labelled data (EVAL_DATA=FOLDER, EVAL_ARGS="--errors --only triage")
-	@supervisor/setup.sh build run test
+	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/eval/run.py "$(EVAL_DATA)" $(EVAL_ARGS)
 
 .PHONY: bench chaos
 bench: ## conversations per second, latency, memory, and the same SQL alone
-	@supervisor/setup.sh build run test
+	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/load
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/bench/bench.py $(BENCH_ARGS)
 chaos: ## kills everything under load and lets a checker judge (CHAOS_ARGS="--messages 2000 --rounds 4 --seed N")
-	@supervisor/setup.sh build run test
+	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py $(CHAOS_ARGS)
 

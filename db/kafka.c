@@ -6,9 +6,12 @@
 
 /* --- who is who ------------------------------------------------------------------------------ */
 
-static const struct pg_stmt owner_new = {
+/* The lock of members (db/log.c): whoever holds one is an edge that runs. */
+static const struct pg_stmt owner_lock = {
     "kafka_owner",
-    "select nextval('log_member_ids')::int",
+    "select m.owner, pg_try_advisory_lock(" DBLOG_MEMBER_CLASS ", m.owner)"
+    " from (select coalesce(nullif($1::bigint, 0), nextval('log_member_ids'))::int as owner"
+    "        offset 0) m",
 };
 static const struct pg_stmt claim_lanes = {
     "kafka_claim",
@@ -21,9 +24,10 @@ static const struct pg_stmt claim_lanes = {
 };
 
 void
-dbkafka_owner(struct pg_txn *t)
+dbkafka_owner(struct pg_txn *t, int32_t owner)
 {
-    pg_stmt(t, &owner_new);
+    pg_stmt(t, &owner_lock);
+    pg_put_int(t, owner);
 }
 
 int32_t
@@ -352,6 +356,9 @@ static const struct pg_stmt backend_switch = {
     "with done as (update log_backend b set name = $2, changed_at = now(),"
     "   relay_after = coalesce((select max(record_offset) from log_records), 0)"
     "  where b.name <> $2 and " UNSETTLED " = 0"
+    "   and not exists (select from pg_locks l where l.locktype = 'advisory' and l.granted"
+    "     and l.classid = " DBLOG_MEMBER_CLASS " and l.objsubid = 2"
+    "     and l.database = (select oid from pg_database where datname = current_database()))"
     "   and (b.name = 'postgres'"
     "     or not exists (select from log_records r where r.record_offset > b.relay_after))"
     "  returning 1)"

@@ -20,8 +20,9 @@
 #define DBKAFKA_DIGEST 16 /* bytes */
 
 /* --- who is who ------------------------------------------------------------------------------ */
-/* A number for this process, as dblog_join() gives one, but no membership (one result). */
-void dbkafka_owner(struct pg_txn *t);
+/* Makes this connection that of an edge that runs, as dblog_join() does, and gives the process a
+ * number: a new one for 0, else the one that it had on an earlier connection (one result). */
+void dbkafka_owner(struct pg_txn *t, int32_t owner);
 int32_t dbkafka_owner_read(const PGresult *r);
 
 struct dbkafka_lane {
@@ -104,8 +105,9 @@ void dbkafka_relayed(struct pg_txn *t, const int64_t *offsets, size_t n);
 /* One result: name, and how many records of `topic` stand unsettled in PostgreSQL's log. */
 void dbkafka_backend(struct pg_txn *t, const char *topic);
 struct str dbkafka_backend_read(const PGresult *r, int64_t *ret_unsettled);
-/* Changes the name (one result; its only row says whether it was done): only if PostgreSQL's log
- * has nothing unsettled of `topic`, nor anything that is still to be handed on. */
+/* Changes the name (its only row says whether it was done): only if PostgreSQL's log
+ * has nothing unsettled of `topic`, nor anything that is still to be handed on, and no edge runs.
+ * The append lock comes first; the row is in the second result. */
 void dbkafka_switch(struct pg_txn *t, const char *topic, const char *name);
 
 #endif

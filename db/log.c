@@ -3,10 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* The lock under which offsets are drawn, and the class of the session locks of members. Both are
- * numbers of ours within this database. */
+/* The lock under which offsets are drawn: a number of ours within this database. */
 #define APPEND_LOCK "7042001"
-#define MEMBER_CLASS "7042002"
 
 static const char *const topics[] = {
     TOPIC_INCOMING,
@@ -254,12 +252,12 @@ dblog_record(const PGresult *r, int row, struct dblog_record *ret)
     "alive as materialized ("                                                                      \
     " select m.owner from log_members m where m.lease_until > now() and m.owner in ("              \
     "  select l.objid::bigint from pg_locks l where l.locktype = 'advisory' and l.granted"         \
-    "   and l.classid = " MEMBER_CLASS " and l.objsubid = 2"                                       \
+    "   and l.classid = " DBLOG_MEMBER_CLASS " and l.objsubid = 2"                                 \
     "   and l.database = (select oid from pg_database where datname = current_database())))"
 
 static const struct pg_stmt join_members = {
     "log_join",
-    "select m.owner, pg_try_advisory_lock(" MEMBER_CLASS ", m.owner)"
+    "select m.owner, pg_try_advisory_lock(" DBLOG_MEMBER_CLASS ", m.owner)"
     " from (select nextval('log_member_ids')::int as owner offset 0) m",
 };
 static const struct pg_stmt member_renew = {

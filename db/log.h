@@ -15,10 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DBLOG_SCHEMA 2          /* the migration that made these tables */
-#define DBLOG_PARTITIONS 12     /* of every topic */
-#define DBLOG_DIGEST 16         /* bytes */
-#define DBLOG_CHANNEL "fte_log" /* NOTIFY: there is something to read */
+#define DBLOG_SCHEMA 2               /* the migration that made these tables */
+#define DBLOG_PARTITIONS 12          /* of every topic */
+#define DBLOG_DIGEST 16              /* bytes */
+#define DBLOG_MEMBER_CLASS "7042002" /* of the session locks of members: a number of ours */
+#define DBLOG_CHANNEL "fte_log"      /* NOTIFY: there is something to read */
 
 #define TOPIC_INCOMING                                                                             \
     "fte.tickets.incoming" /* the one normal form; the only one that is consumed */

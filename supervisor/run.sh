@@ -6,13 +6,15 @@
 # Whatever of it is killed is started again: actors by the supervisor, the supervisor and the watcher
 # of the database from here. Ctrl-C (or SIGTERM) drains, then stops PostgreSQL; the data stays.
 # Settings: FTE_STATE_DIR (default var/), FTE_HTTP_PORT (8080), DATABASE_URL (then no private cluster),
-# FTE_CONFIG (a file of settings), FTE_RUN_TIMEOUT (seconds until it must be ready, 60).
+# FTE_CONFIG (a file of settings), FTE_RUN_TIMEOUT (seconds until it must be ready, 60). With KAFKA=1 also a
+# private Apache Kafka (one node), which then keeps the log.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 build=${BUILD:-build}
 fte=$root/$build/bin/fte
-supervisor='' watcher='' stopping='' private=''
+supervisor='' watcher='' broker_watcher='' stopping='' private='' kafka=${KAFKA:-}
+broker=actors/edge/broker/broker.sh
 
 say() { printf 'fte: %s\n' "$*" || true; } # also where nobody listens any more
 fail() {
@@ -73,7 +75,15 @@ start_database() {
     export DATABASE_URL
 }
 
+start_broker() {
+    [ -n "$kafka" ] || return 0
+    FTE_LOG_BACKEND=kafka
+    FTE_KAFKA_BROKERS=$("$broker" start "$FTE_STATE_DIR") || fail 78 "the private Kafka doesn't start"
+    export FTE_LOG_BACKEND FTE_KAFKA_BROKERS
+}
+
 start_watcher() {
+    [ -z "$kafka" ] || { "$broker" watch "$FTE_STATE_DIR" > /dev/null 2>> "$log" < /dev/null & broker_watcher=$!; }
     [ -z "$private" ] || { db/cluster.sh watch "$FTE_STATE_DIR" > /dev/null 2>> "$log" < /dev/null & watcher=$!; }
 }
 
@@ -123,7 +133,7 @@ wait_ready() {
 # However it ends: what was started is stopped, PostgreSQL last. Ctrl-C also ends a program that is
 # waited for just then; what was wanted is an end in good order all the same.
 finish() {
-    local code=$1
+    local code=$1 one
     trap '' INT TERM HUP EXIT
     set +e # the terminal may be gone
     if [ -n "$stopping" ]; then
@@ -134,10 +144,11 @@ finish() {
         kill -TERM "$supervisor" 2> /dev/null || true
         wait "$supervisor" 2> /dev/null || true
     fi
-    if [ -n "$watcher" ]; then
-        kill -TERM "$watcher" 2> /dev/null || true
-        wait "$watcher" 2> /dev/null || true
-    fi
+    for one in $watcher $broker_watcher; do
+        kill -TERM "$one" 2> /dev/null || true
+        wait "$one" 2> /dev/null || true
+    done
+    [ -z "$kafka" ] || "$broker" stop "$FTE_STATE_DIR" || true
     [ -z "$private" ] || db/cluster.sh stop "$FTE_STATE_DIR" || true
     exit "$code"
 }
@@ -163,13 +174,17 @@ TEXT
 
 # Until somebody wants it to stop. What dies is started again.
 stay() {
-    local code last=-10
+    local code one last=-10
     while [ -z "$stopping" ]; do
-        wait -n $supervisor $watcher || true
+        wait -n $supervisor $watcher $broker_watcher || true
         [ -z "$stopping" ] || break
-        if [ -n "$watcher" ] && ! kill -0 "$watcher" 2> /dev/null; then
-            start_watcher
-        fi
+        for one in $watcher $broker_watcher; do
+            if ! kill -0 "$one" 2> /dev/null; then
+                kill -TERM $watcher $broker_watcher 2> /dev/null || true
+                start_watcher
+                break
+            fi
+        done
         if ! kill -0 "$supervisor" 2> /dev/null; then
             code=0
             wait "$supervisor" || code=$?
@@ -190,7 +205,7 @@ stay() {
 }
 
 exec {never}<> <(:) # nothing is ever written to it: a place to wait a moment without a process
-supervisor/setup.sh build run
+supervisor/setup.sh build run ${kafka:+kafka}
 build_all
 check_settings
 if "$fte" status > /dev/null 2>&1; then
@@ -204,6 +219,7 @@ trap 'stopping=yes' INT TERM HUP
 trap : PIPE
 trap 'finish $?' EXIT
 start_database
+start_broker
 "$fte" migrate > /dev/null || exit 78
 "$fte" kb import docs/guide > /dev/null || exit 1
 start_watcher

@@ -10,6 +10,7 @@
  * settled.
  */
 #include "actors/edge/edge.h"
+#include "actors/edge/log_options.h"
 
 #include "db/actor_pg.h"
 #include "db/log.h"
@@ -44,39 +45,7 @@ static void on_hurry(void *arg);
 
 static const struct option edge_options[] = {
     DATABASE_OPTION,
-    {.name = "FTE_LOG_BACKEND",
-     .type = OPTION_CHOICE,
-     .value_default = "postgres",
-     .choices = "postgres|kafka",
-     .help = "What keeps the durable log."},
-    {.name = "FTE_KAFKA_BROKERS",
-     .type = OPTION_TEXT,
-     .value_default = "127.0.0.1:9092",
-     .min = 3,
-     .max = 4000,
-     .allowed = "host:port, several separated by commas",
-     .help = "Kafka's brokers, where FTE_LOG_BACKEND is kafka."},
-    {.name = "FTE_KAFKA_PROPERTIES",
-     .type = OPTION_TEXT,
-     .value_default = "",
-     .max = 8000,
-     .valid = kafka_properties_ok,
-     .secret = true,
-     .help =
-         "Further librdkafka properties as key=value;key=value, or the path of a file with a line "
-         "each: TLS, SASL."},
-    {.name = "FTE_KAFKA_GROUP",
-     .type = OPTION_TEXT,
-     .value_default = "fte",
-     .min = 1,
-     .max = 200,
-     .help = "The consumer group that all edges of one system share."},
-    {.name = "FTE_KAFKA_INSTANCE",
-     .type = OPTION_TEXT,
-     .value_default = "",
-     .max = 150,
-     .help = "Names this node for ever, so that a restarted edge gets its partitions back at once; "
-             "default: host name and state directory."},
+    LOG_OPTIONS,
     {.name = "FTE_LOG_RETENTION",
      .type = OPTION_DURATION,
      .value_default = "24h",
@@ -150,10 +119,7 @@ edge_init(struct actor *self)
     struct rlog_settings settings = {
         .url = actor_text(self, "DATABASE_URL"),
         .topic = TOPIC_INCOMING,
-        .kafka = {.brokers = actor_text(self, "FTE_KAFKA_BROKERS"),
-                  .properties = actor_text(self, "FTE_KAFKA_PROPERTIES"),
-                  .group = actor_text(self, "FTE_KAFKA_GROUP"),
-                  .instance = edge->instance},
+        .kafka = log_kafka_settings(edge_options, edge->instance),
         .lease_ms = actor_int(self, "FTE_EDGE_LEASE"),
         .retention_ms = actor_int(self, "FTE_LOG_RETENTION"),
     };

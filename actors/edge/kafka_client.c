@@ -450,3 +450,65 @@ kafka_check_topics(rd_kafka_t *rk, int timeout_ms, struct buf *ret_lines)
     rd_kafka_metadata_destroy(m);
     return faults;
 }
+
+/* --- how much is left ------------------------------------------------------------------------ */
+
+static int
+partitions_of(rd_kafka_t *rk, const char *topic, int timeout_ms, struct buf *ret_why)
+{
+    rd_kafka_topic_t *t = rd_kafka_topic_new(rk, topic, NULL);
+    const struct rd_kafka_metadata *m;
+    rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 0, t, &m, timeout_ms);
+    int n = -1;
+
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        n = m->topics[0].partition_cnt; /* 0: there is no such topic, so nothing is left in it */
+        rd_kafka_metadata_destroy(m);
+    } else {
+        buf_printf(ret_why, "no broker answers: %s", rd_kafka_err2str(err));
+    }
+    rd_kafka_topic_destroy(t);
+    return n;
+}
+
+static int64_t
+left_in(rd_kafka_t *rk, const rd_kafka_topic_partition_t *p, int timeout_ms, struct buf *ret_why)
+{
+    int64_t low, high, from;
+    rd_kafka_resp_err_t err =
+        rd_kafka_query_watermark_offsets(rk, p->topic, p->partition, &low, &high, timeout_ms);
+
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        buf_printf(ret_why, "partition %d: %s", p->partition, rd_kafka_err2str(err));
+        return -1;
+    }
+    from = p->offset > low ? p->offset : low; /* none committed: a negative number */
+    return high - from;
+}
+
+int64_t
+kafka_lag(const struct kafka_settings *s, const char *topic, int timeout_ms, struct buf *ret_why)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(TOPICS_PARTITIONS);
+    rd_kafka_t *rk = kafka_consumer(s, NULL, ret_why);
+    int n = rk ? partitions_of(rk, topic, timeout_ms, ret_why) : -1;
+    rd_kafka_resp_err_t err;
+    int64_t sum = n < 0 ? -1 : 0;
+
+    for (int i = 0; i < n; i++) {
+        rd_kafka_topic_partition_list_add(list, topic, i);
+    }
+    if (n > 0 && (err = rd_kafka_committed(rk, list, timeout_ms)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        buf_printf(ret_why, "positions of the group: %s", rd_kafka_err2str(err));
+        sum = -1;
+    }
+    for (int i = 0; i < list->cnt && sum >= 0; i++) {
+        int64_t left = left_in(rk, &list->elems[i], timeout_ms, ret_why);
+        sum = left < 0 ? -1 : sum + left;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (rk != NULL) {
+        rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    }
+    return sum;
+}

@@ -39,4 +39,9 @@ int kafka_make_topics(rd_kafka_t *rk, int timeout_ms, struct buf *ret_why);
  * has it. Number of lines, or -1 where no broker answers, with that reason. */
 int kafka_check_topics(rd_kafka_t *rk, int timeout_ms, struct buf *ret_lines);
 
+/* How many records of `topic` the group has not settled; waits at most some times `timeout_ms`. -1
+ * where that can't be known, with the reason. */
+int64_t kafka_lag(const struct kafka_settings *s, const char *topic, int timeout_ms,
+                  struct buf *ret_why);
+
 #endif

@@ -145,7 +145,7 @@ claim(struct kafka *k)
             partitions[n++] = i;
         }
     }
-    if (n == 0 || k->owner == 0 || !pg_is_up(k->pg) || k->leaving) {
+    if (n == 0 || !k->known || !pg_is_up(k->pg) || k->leaving) {
         return;
     }
     for (size_t i = 0; i < n; i++) {
@@ -167,6 +167,7 @@ owned(void *arg, const struct pg_reply *reply)
     if (reply->err != 0) {
         return; /* the tick asks again */
     }
+    k->known = true;
     k->owner = dbkafka_owner_read(reply->results[0]);
     name = dbkafka_backend_read(reply->results[1], &unsettled);
     if (!str_is(name, rlog_kafka.name)) {
@@ -182,13 +183,13 @@ ask_owner(struct kafka *k)
 {
     struct pg_txn *t;
 
-    if (k->owner != 0 || k->asking_owner) {
+    if (k->known || k->asking_owner) {
         claim(k);
         return;
     }
     k->asking_owner = true;
     t = pg_begin(k->pg);
-    dbkafka_owner(t);
+    dbkafka_owner(t, k->owner);
     dbkafka_backend(t, k->settings.topic);
     pg_commit(&t, owned, k);
 }
@@ -320,7 +321,7 @@ kafka_trouble(struct kafka *k, const char *why)
 void
 kafka_state(struct kafka *k)
 {
-    bool up = pg_is_up(k->pg) && k->owner != 0 && k->kafka_up;
+    bool up = pg_is_up(k->pg) && k->known && k->kafka_up;
 
     if (up == k->up) {
         return;
@@ -506,7 +507,10 @@ on_up(void *arg)
 static void
 on_down(void *arg)
 {
-    kafka_state(arg);
+    struct kafka *k = arg;
+
+    k->known = false; /* the fences stay: nobody else has claimed anything */
+    kafka_state(k);
 }
 
 static void

@@ -95,6 +95,7 @@ struct kafka {
     struct loop_watch *wake;
     struct loop_timer *tick;
     int32_t owner; /* our number in the database; 0 = none yet */
+    bool known;    /* this connection has it */
     bool asking_owner;
     bool up;       /* both can be used */
     bool kafka_up; /* its topics are there */

@@ -7,6 +7,7 @@
 #include "actors/edge/log_postgres.h"
 
 #include "actors/edge/fenced.h"
+#include "db/kafka.h"
 #include "proto/err.h"
 #include "proto/runtime/log.h"
 
@@ -157,12 +158,19 @@ static void
 joined(void *arg, const struct pg_reply *reply)
 {
     struct postgres *p = arg;
+    int64_t unsettled;
+    struct str name;
 
     if (reply->err != 0) {
         if (reply->err != ERR_UNAVAILABLE) {
             log_warn("join_failed", "code=%s sqlstate=%s", err_str(reply->err), reply->sqlstate);
         }
         return; /* the tick tries again */
+    }
+    name = dbkafka_backend_read(reply->results[1], &unsettled);
+    if (!str_is(name, rlog_postgres.name)) {
+        p->events.refused(p->events.arg, "FTE_LOG_BACKEND", RLOG_OTHER_BACKEND);
+        return;
     }
     p->owner = dblog_join_read(reply->results[0]);
     p->lease_wait_ms = CLAIM_MIN_MS;
@@ -175,6 +183,7 @@ join(struct postgres *p)
     struct pg_txn *t = pg_begin(p->pg);
 
     dblog_join(t);
+    dbkafka_backend(t, p->settings.topic);
     pg_commit(&t, joined, p);
 }
 
@@ -436,7 +445,7 @@ postgres_open(struct loop *loop, const struct rlog_settings *settings,
     p->loop = loop;
     p->settings = *settings;
     p->events = *events;
-    p->pg = pg_open(loop, settings->url, DBLOG_SCHEMA, &mine);
+    p->pg = pg_open(loop, settings->url, DBKAFKA_SCHEMA, &mine);
     pg_listen(p->pg, DBLOG_CHANNEL);
     /* Soon: an edge that is killed every few seconds must keep the log bounded, too. */
     p->retain_ticks = RETAIN_TICKS - 2;

@@ -29,7 +29,6 @@
 #define STATE_DIR_MAX 4000
 #define OUTPUT_MAX (256 * 1024) /* of one --check */
 
-static void fault(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void check_table(struct check *c, const char *table, const char *bin_dir);
 static void check_state_dir(struct check *c);
 static void check_actors(struct check *c, const char *table, const char *bin_dir);
@@ -66,7 +65,7 @@ check_settings(const char *table, struct check *ret)
     memset(ret, 0, sizeof(*ret));
     cli_bin_dir(bin_dir, sizeof(bin_dir));
     if (cli_root(root, sizeof(root)) && chdir(root) != 0) {
-        fault(ret, "%s: %s", root, strerror(errno));
+        check_fault(ret, "%s: %s", root, strerror(errno));
         return;
     }
     check_table(ret, table, bin_dir);
@@ -117,8 +116,8 @@ add_fault(struct check *c, const char *line)
     c->faults[c->n++] = xstrdup(line);
 }
 
-static void
-fault(struct check *c, const char *format, ...)
+void
+check_fault(struct check *c, const char *format, ...)
 {
     char line[1024];
     va_list args;
@@ -159,7 +158,7 @@ run_check(struct check *c, const char *program, char *const *argv, char *const *
     bool ended;
 
     if (pipe2(out, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
-        fault(c, "%s can't be started: %s", argv[0], strerror(errno));
+        check_fault(c, "%s can't be started: %s", argv[0], strerror(errno));
         return;
     }
     if (pid == 0) {
@@ -186,7 +185,7 @@ run_check(struct check *c, const char *program, char *const *argv, char *const *
             add_fault(c, line);
         }
         if (c->n == before && output.n == 0) {
-            fault(c, "%s %s failed and said nothing", argv[0], argv[1] ? argv[1] : "");
+            check_fault(c, "%s %s failed and said nothing", argv[0], argv[1] ? argv[1] : "");
         }
     }
     buf_fini(&output);
@@ -211,7 +210,7 @@ find_program(struct check *c, const char *name)
 
     if (strchr(name, '/')) {
         if (access(name, X_OK) != 0) {
-            fault(c, "the child table's command %s: %s", name, strerror(errno));
+            check_fault(c, "the child table's command %s: %s", name, strerror(errno));
         }
         return;
     }
@@ -223,7 +222,7 @@ find_program(struct check *c, const char *name)
         }
         path += n + (path[n] == ':');
     }
-    fault(c, "the child table's command %s: not found on PATH", name);
+    check_fault(c, "the child table's command %s: not found on PATH", name);
 }
 
 static void
@@ -297,10 +296,11 @@ check_state_dir(struct check *c)
     }
     if (fd < 0) {
         bool too_long = strlen(dir) > STATE_DIR_MAX;
-        fault(c,
-              "FTE_STATE_DIR=\"%.100s\" is not allowed: must be a directory that can be written "
-              "to, of at most 4000 bytes%s%s%s",
-              dir, too_long ? "" : " (", too_long ? "" : strerror(errno), too_long ? "" : ")");
+        check_fault(
+            c,
+            "FTE_STATE_DIR=\"%.100s\" is not allowed: must be a directory that can be written "
+            "to, of at most 4000 bytes%s%s%s",
+            dir, too_long ? "" : " (", too_long ? "" : strerror(errno), too_long ? "" : ")");
         return;
     }
     close(fd);
@@ -343,10 +343,10 @@ check_database(struct check *c)
     int err;
 
     if (!url || url[0] == '\0') {
-        fault(c,
-              "DATABASE_URL is not set, and %s/database-url names no private cluster "
-              "(db/cluster.sh start makes one)",
-              getenv("FTE_STATE_DIR"));
+        check_fault(c,
+                    "DATABASE_URL is not set, and %s/database-url names no private cluster "
+                    "(db/cluster.sh start makes one)",
+                    getenv("FTE_STATE_DIR"));
         return;
     }
     if (check_options(c, database_options) > 0) {
@@ -354,10 +354,10 @@ check_database(struct check *c)
     }
     err = migrate_apply(url, migrations, true, &report);
     if (err == ERR_NOT_FOUND) {
-        fault(c, "DATABASE_URL: the schema is version %d and %d is needed: run `fte migrate`",
-              report.version, migrate_version());
+        check_fault(c, "DATABASE_URL: the schema is version %d and %d is needed: run `fte migrate`",
+                    report.version, migrate_version());
     } else if (err != 0) {
-        fault(c, "DATABASE_URL: %s", report.why);
+        check_fault(c, "DATABASE_URL: %s", report.why);
     }
 }
 
@@ -391,9 +391,10 @@ check_port(struct check *c)
         return;
     }
     if (is_taken(&address)) {
-        fault(c,
-              "FTE_HTTP_PORT=\"%ld\" is not allowed: must be a port from 1 to 65535 that is free "
-              "(somebody else listens there)",
-              port);
+        check_fault(
+            c,
+            "FTE_HTTP_PORT=\"%ld\" is not allowed: must be a port from 1 to 65535 that is free "
+            "(somebody else listens there)",
+            port);
     }
 }

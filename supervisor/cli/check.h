@@ -18,5 +18,14 @@ void check_settings(const char *table, struct check *ret);
 /* The same, and the database: its server and its schema. */
 void check_all(const char *table, struct check *ret);
 void check_fini(struct check *c);
+/* Adds a fault, unless it is there. */
+void check_fault(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Which log: a change of FTE_LOG_BACKEND is a fault while the other log holds anything that is not
+ * settled. Needs a database that check_all() has found right. LOOK: also whether Kafka is there and
+ * has the topics as they should be (a broker that is away is no reason not to start). CHANGE: makes
+ * the change. */
+enum check_log_purpose { CHECK_LOG_LOOK, CHECK_LOG_CHANGE };
+void check_log(struct check *c, enum check_log_purpose purpose);
 
 #endif

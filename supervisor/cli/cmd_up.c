@@ -77,6 +77,9 @@ cmd_check(int argc, char **argv)
         check_settings(table, &c);
     } else {
         check_all(table, &c);
+        if (c.n == 0) {
+            check_log(&c, CHECK_LOG_LOOK);
+        }
     }
     rc = report("check", &c, json);
     if (rc == CLI_OK && !json && !settings) {
@@ -120,6 +123,9 @@ cmd_up(int argc, char **argv)
                         getenv("FTE_STATE_DIR"));
     }
     check_all(table, &c);
+    if (c.n == 0) {
+        check_log(&c, CHECK_LOG_CHANGE);
+    }
     rc = report("up", &c, json);
     check_fini(&c);
     return rc == CLI_OK ? become_supervisor(table) : rc;

@@ -4,6 +4,7 @@
 #   broker.sh start DIR [N]    fetches it once, formats the storage of N nodes (default 1; 1 or 3) if there is
 #                              none, starts what isn't running, prints host:port[,host:port...]
 #   broker.sh stop DIR         stops all of them (SIGTERM, then SIGKILL); fine if none runs
+#   broker.sh watch DIR        starts whatever of it dies again, until SIGTERM; leaves it running
 #   broker.sh kill DIR NODE    SIGKILL to one (1..3)
 #   broker.sh pid DIR NODE     prints its process id
 #   broker.sh address DIR      prints the addresses
@@ -16,7 +17,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 
 usage() {
-    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
     exit 64
 }
 [ $# -ge 2 ] || usage
@@ -179,9 +180,22 @@ stop() {
     kill -KILL "${pids[@]}" 2> /dev/null || true
 }
 
+watch() {
+    local nap node
+    exec {nap}<> <(:) # nothing is ever written to it: a place to wait without a process
+    trap 'exit 0' TERM INT HUP
+    while :; do
+        while read -r node; do
+            boot "$node"
+        done < "$dir/nodes"
+        read -r -t 0.5 -u "$nap" || true
+    done
+}
+
 case $verb in
     start) start "${3:-1}" ;;
     stop) stop ;;
+    watch) watch ;;
     kill) kill -KILL "$(pid_of "${3:-1}")" ;;
     pid) pid_of "${3:-1}" ;;
     address) cat "$dir/address" ;;

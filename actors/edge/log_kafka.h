@@ -113,12 +113,14 @@ struct kafka {
     size_t producing;            /* delivery reports that are still to come */
     struct krecent *recent;
     struct loop_timer *flush_timer;
+    bool crowded; /* the last look-up was for many appends */
 
     struct kread reads[KAFKA_READ];
     struct dbkafka_record records[KAFKA_READ];
     size_t read_n;
     bool reading; /* a look-up is on its way */
     struct loop_timer *read_timer;
+    bool read_many; /* the last look-up was for many records */
 
     bool relaying;
     size_t relay_open;

@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_MAX 1024 /* ids of one look-up */
+#define ASK_MAX 1024  /* ids of one look-up */
+#define GATHER_FROM 6 /* appends at once: from here on it pays to wait for more (log_append.c) */
+#define GATHER_MS 10
 #define RECENT_MAX 20000
 #define RECENT_MS 60000 /* what was produced longer ago was read long ago */
 
@@ -301,12 +303,22 @@ on_flush(void *arg)
     kafka_append_flush(k);
 }
 
+/* Not at once: others of this turn come along, and where many come, those of the next moments. Each
+ * partition's part is a request of its own to the broker. */
+static void
+flush_soon(struct kafka *k)
+{
+    if (k->queue.first != NULL && k->asking.first == NULL && k->flush_timer == NULL) {
+        k->flush_timer = loop_timer(k->loop, k->crowded ? GATHER_MS : 0, 0, on_flush, k);
+    }
+}
+
 void
 kafka_append_flush(struct kafka *k)
 {
     struct id ids[ASK_MAX];
     struct pg_txn *t;
-    size_t n = 0;
+    size_t n = 0, appends = 0;
 
     if (!k->up || k->asking.first != NULL || k->queue.first == NULL) {
         return;
@@ -314,12 +326,14 @@ kafka_append_flush(struct kafka *k)
     while (k->queue.first != NULL && n + incoming_of(k->queue.first) <= ASK_MAX) {
         struct kappend *a = queue_take(&k->queue);
         queue_add(&k->asking, a);
+        appends++;
         for (size_t i = 0; i < a->n; i++) {
             if (is_incoming(&a->entries[i])) {
                 ids[n++] = a->entries[i].id;
             }
         }
     }
+    k->crowded = appends >= GATHER_FROM;
     if (n == 0) {
         send_all(k);
         return;
@@ -368,7 +382,7 @@ asked(void *arg, const struct pg_reply *reply)
         }
     }
     send_all(k);
-    kafka_append_flush(k);
+    flush_soon(k);
 }
 
 /* --- appending ------------------------------------------------------------------------------- */
@@ -406,10 +420,7 @@ kafka_append(struct rlog *self, const struct rlog_entry *entries, size_t n, rlog
         make_digest(&entries[i], a->entries[i].digest);
     }
     queue_add(&k->queue, a);
-    /* Not at once: others of this turn come along. */
-    if (k->asking.first == NULL && k->flush_timer == NULL) {
-        k->flush_timer = loop_timer(k->loop, 0, 0, on_flush, k);
-    }
+    flush_soon(k);
 }
 
 void

@@ -46,9 +46,11 @@ def free_port():
 
 class System:
     """`settings` are FTE_* variables; `table` is a child table other than the checkout's; `knowledge`
-    are the files or directories that are imported before the start."""
+    are the files or directories that are imported before the start; `kafka` is how many brokers keep the
+    log (0: it is in PostgreSQL)."""
 
-    def __init__(self, table=None, knowledge=("docs/guide",), state=None, **settings):
+    def __init__(self, table=None, knowledge=("docs/guide",), state=None, kafka=0, **settings):
+        self.kafka = kafka
         self.table = table or os.environ.get("FTE_TEST_TABLE")  # to try another table with all tests
         self.knowledge = knowledge
         self.keep = state is not None
@@ -81,6 +83,8 @@ class System:
     def start(self):
         self.database_url = self._cluster("start")
         self.env["DATABASE_URL"] = self.database_url
+        if self.kafka:
+            self.env.update(FTE_LOG_BACKEND="kafka", FTE_KAFKA_BROKERS=self.broker("start", str(self.kafka)))
         self.fte("migrate", check=True)
         for path in self.knowledge:
             if os.path.exists(os.path.join(ROOT, path)):
@@ -135,6 +139,8 @@ class System:
             self.watcher.terminate()
             self.watcher.wait()
         self._cluster("stop")
+        if self.kafka:
+            self.broker("stop")
         if not self.keep:
             shutil.rmtree(self.state, ignore_errors=True)
         return code
@@ -142,6 +148,12 @@ class System:
     def _cluster(self, verb):
         done = subprocess.run([os.path.join(ROOT, "db/cluster.sh"), verb, self.state], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True, check=verb == "start")
+        return done.stdout.strip()
+
+    def broker(self, verb, *arguments):
+        """Apache Kafka, by actors/edge/broker/broker.sh."""
+        done = subprocess.run([os.path.join(ROOT, "actors/edge/broker/broker.sh"), verb, self.state, *arguments],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True)
         return done.stdout.strip()
 
     def logs(self):

@@ -84,8 +84,8 @@ static const struct pg_stmt see_records = {
     " select 0, partition, 0::bigint from lane"
     " union all select 1, partition, record_offset from added",
 };
-/* "is not distinct from": not by the index that begins with the topic, which an empty table makes look
- * as good as the one that begins with the id. */
+/* "is not distinct from": not by the index that begins with the topic, which an empty table makes
+ * look as good as the one that begins with the id. */
 static const struct pg_stmt find_records = {
     "kafka_find",
     "select g.n, r.partition, r.record_offset, r.unit, r.unit_at, r.unit_size, r.digest"

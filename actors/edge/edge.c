@@ -10,9 +10,8 @@
  * settled.
  */
 #include "actors/edge/edge.h"
-#include "actors/edge/log_options.h"
+#include "actors/edge/options.h"
 
-#include "db/actor_pg.h"
 #include "db/log.h"
 #include "proto/err.h"
 
@@ -42,31 +41,6 @@ static void on_record(void *arg, const struct rlog_record *record);
 static void on_skip(void *arg, int32_t partition, int64_t offset);
 static void on_tick(void *arg);
 static void on_hurry(void *arg);
-
-static const struct option edge_options[] = {
-    DATABASE_OPTION,
-    LOG_OPTIONS,
-    {.name = "FTE_LOG_RETENTION",
-     .type = OPTION_DURATION,
-     .value_default = "24h",
-     .min = 60e3,
-     .max = 366 * 86400e3,
-     .help = "How long settled records stay in the log."},
-    {.name = "FTE_EDGE_DEADLINE",
-     .type = OPTION_DURATION,
-     .value_default = "30s",
-     .min = 1e3,
-     .max = 3600e3,
-     .help =
-         "How long a message may be on its way through the stages before it is delivered again."},
-    {.name = "FTE_EDGE_LEASE",
-     .type = OPTION_DURATION,
-     .value_default = "10s",
-     .min = 3e3,
-     .max = 600e3,
-     .help = "How long a hanging edge keeps its partitions from another one."},
-    OPTION_END,
-};
 
 int
 main(int argc, char **argv)
@@ -119,7 +93,7 @@ edge_init(struct actor *self)
     struct rlog_settings settings = {
         .url = actor_text(self, "DATABASE_URL"),
         .topic = TOPIC_INCOMING,
-        .kafka = log_kafka_settings(edge_options, edge->instance),
+        .kafka = kafka_settings_of_options(edge->instance),
         .lease_ms = actor_int(self, "FTE_EDGE_LEASE"),
         .retention_ms = actor_int(self, "FTE_LOG_RETENTION"),
     };

@@ -13,6 +13,25 @@
 
 /* --- settings -------------------------------------------------------------------------------- */
 
+/* A tool says by itself what is wrong. */
+static void
+say_nothing(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    (void)rk;
+    (void)level;
+    (void)facility;
+    (void)text;
+}
+
+static rd_kafka_conf_t *
+quiet_conf(void)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+    rd_kafka_conf_set_log_cb(conf, say_nothing);
+    return conf;
+}
+
 /* What our promises rest on: nobody else may set it. */
 static const char *const fixed[] = {
     "bootstrap.servers",
@@ -60,7 +79,7 @@ one_property(char *line, property_fn *fn, void *arg, struct buf *ret_why)
     name = str_dup(rest);
     equals = strchr(name, '=');
     if (equals == NULL || equals == name) {
-        buf_printf(ret_why, "\"%.40s\" is not key=value", equals ? "" : name);
+        buf_add_c(ret_why, "a part is not key=value"); /* which may hold a password */
         free(name);
         return false;
     }
@@ -191,7 +210,7 @@ make(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct buf *ret_why)
 rd_kafka_t *
 kafka_producer(const struct kafka_settings *s, rd_kafka_conf_t *conf, struct buf *ret_why)
 {
-    conf = conf ? conf : rd_kafka_conf_new();
+    conf = conf ? conf : quiet_conf();
     /* acks=all and one request at a time: the order of a partition is that of produce(), whatever
      * is tried again. The idempotent producer of 2.0.2 ends for good after an error that may have
      * been stored (librdkafka #3584); repeats are absorbed by their ids instead. */
@@ -210,7 +229,7 @@ kafka_producer(const struct kafka_settings *s, rd_kafka_conf_t *conf, struct buf
 rd_kafka_t *
 kafka_consumer(const struct kafka_settings *s, rd_kafka_conf_t *conf, struct buf *ret_why)
 {
-    conf = conf ? conf : rd_kafka_conf_new();
+    conf = conf ? conf : quiet_conf();
     /* range: the cooperative protocol of 2.0.2 has bugs that lose and repeat (#4783, #4686, #4908).
      */
     if (!configure(conf, s, ret_why) || !set(conf, "group.id", s->group, ret_why) ||

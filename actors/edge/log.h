@@ -90,9 +90,9 @@ struct rlog_events {
 };
 
 struct rlog_settings {
-    const char *url;             /* of the database */
-    const char *topic;           /* what is consumed */
-    struct kafka_settings kafka; /* session_ms is lease_ms */
+    const char *url;   /* of the database */
+    const char *topic; /* what is consumed */
+    struct kafka_settings kafka;
     int64_t lease_ms;
     int64_t retention_ms; /* settled records are kept so long */
 };

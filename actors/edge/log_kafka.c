@@ -586,7 +586,6 @@ kafka_open(struct loop *loop, const struct rlog_settings *settings,
     k->base.backend = &rlog_kafka;
     k->loop = loop;
     k->settings = *settings;
-    k->settings.kafka.session_ms = settings->lease_ms;
     k->events = *events;
     k->probe_ms = -PROBE_MS;
     for (int32_t i = 0; i < RLOG_MAX_PARTITIONS; i++) {

@@ -1,5 +1,5 @@
 /* check_log - which log this system uses, and whether it can be another from now on. */
-#include "actors/edge/log_options.h"
+#include "actors/edge/options.h"
 #include "db/kafka.h"
 #include "db/log.h"
 #include "supervisor/cli/check.h"
@@ -10,8 +10,6 @@
 #include <string.h>
 
 #define ANSWER_MS 3000
-
-static const struct option log_options[] = {LOG_OPTIONS, OPTION_END};
 
 struct backend {
     char name[16];
@@ -38,7 +36,7 @@ read_change(void *arg, const struct pg_reply *reply)
 static bool
 is_drained(struct check *c, const struct backend *now, const char *wanted)
 {
-    struct kafka_settings kafka = log_kafka_settings(log_options, "");
+    struct kafka_settings kafka = kafka_settings_of_options("");
     int64_t left = now->unsettled;
     struct buf why = {0};
 
@@ -81,7 +79,7 @@ change(struct check *c, struct session *d, struct backend *now, const char *want
 static void
 check_topics(struct check *c)
 {
-    struct kafka_settings kafka = log_kafka_settings(log_options, "");
+    struct kafka_settings kafka = kafka_settings_of_options("");
     struct buf lines = {0};
     rd_kafka_t *rk = kafka_producer(&kafka, NULL, &lines);
     char *rest = NULL;
@@ -103,7 +101,7 @@ check_topics(struct check *c)
 void
 check_log(struct check *c, enum check_log_purpose purpose)
 {
-    const char *wanted = option_text(log_options, "FTE_LOG_BACKEND");
+    const char *wanted = option_text(edge_options, "FTE_LOG_BACKEND");
     struct backend now = {0};
     struct session *d;
     struct pg_txn *t;

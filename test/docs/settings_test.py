@@ -17,8 +17,8 @@ OTHERS = {
     "FTE_DRAIN_BUDGET": ("supervisor", "45s", "a time from 0s to 24h",
                          "How long everything together may take to finish its work when the system is stopped."),
 }
-# Of the build and of tests only: not for operators.
-NOT_SETTINGS = {"FTE_FAULT", "FTE_FAULTS", "FTE_VERSION", "FTE_BIN", "FTE_X", "FTE_RULES", "FTE_TEST", "FTE_INFO", "FTE_ABORT"}
+# Of the build and of tests only, or set by the supervisor: not for operators.
+NOT_SETTINGS = {"FTE_CHILD", "FTE_FAULT", "FTE_FAULTS", "FTE_VERSION", "FTE_BIN", "FTE_X", "FTE_RULES", "FTE_TEST", "FTE_INFO", "FTE_ABORT"}
 
 
 def sources(*patterns):

@@ -28,6 +28,9 @@ WRONG = {
     "FTE_CHILD_TABLE": ["/nonexistent/table.conf", "/etc"],
     "FTE_CONFIG": ["/nonexistent/fte.conf", "/etc"],
     "FTE_DRAIN_BUDGET": ["soon", "-1s", "25h", "1.5s"],
+    "FTE_KAFKA_BROKERS": ["localhost", "a:0", "a:9092,", ":9092", "a:9092,b"],
+    "FTE_KAFKA_INSTANCE": ["x" * 151],
+    "FTE_KAFKA_PROPERTIES": ["nonsense=1", "acks=0", "/nonexistent", "linger.ms=soon", "=x", "x" * 8001],
     "FTE_HTTP_BIND": ["localhost", "::1", "127.0.0.256", "1.2.3.4.5"],
     "FTE_PG_BIN": ["/nonexistent", "/etc/passwd"],
     "FTE_PHONE_REGION": ["XX", "de", "DEU", "0"],
@@ -102,7 +105,7 @@ def said(name, value):
     """What the one line must be."""
     allowed, fields = SETTINGS[name]
     if fields and "secret" in fields:
-        return re.escape("%s has a value that is not allowed (not shown): must be %s" % (name, allowed))
+        return re.escape("%s has a value that is not allowed (not shown): must be %s" % (name, allowed)) + r"( \([^\n]+\))?"
     shown = value if name in FIRST - {"FTE_STATE_DIR"} else value[:40] if name == "FTE_DRAIN_BUDGET" else value[:100]
     return re.escape('%s="%s" is not allowed: must be %s' % (name, shown, allowed)) + r"( \([^\n]+\))?"
 

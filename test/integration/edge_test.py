@@ -1,7 +1,7 @@
 """The contract of the log (actors/edge/log.h), by the edge against a real router, a real PostgreSQL and a real Kafka, with
 a stage of ours in place of `identity`: what it takes in, what it hands out and when, and what it holds on to when
 something dies. Every test runs on both backends, but for those that say why not."""
-import collections, json, os, pathlib, shutil, signal, subprocess, tempfile, time, uuid
+import base64, collections, json, os, pathlib, re, shutil, signal, subprocess, tempfile, time, uuid
 import kafka, msgpack, pytest, zmq
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -12,7 +12,7 @@ Work = collections.namedtuple("Work", "head body")
 BROKER = ROOT / "actors/edge/broker/broker.sh"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def state():
     path = tempfile.mkdtemp(prefix="fte-edge.")
     url = subprocess.run([ROOT / "db/cluster.sh", "start", path], check=True, capture_output=True, text=True).stdout.strip()
@@ -217,8 +217,8 @@ def system(state, request):
     system.stop()
 
 
-on_postgres = pytest.mark.parametrize("system", [PostgresLog], indirect=True)
-on_kafka = pytest.mark.parametrize("system", [KafkaLog], indirect=True)
+on_postgres = pytest.mark.parametrize("system", [PostgresLog], indirect=True, scope="function")
+on_kafka = pytest.mark.parametrize("system", [KafkaLog], indirect=True, scope="function")
 
 
 def until(condition, seconds=10):
@@ -567,3 +567,182 @@ def test_settled_records_are_deleted_when_they_are_old(system):
         work = stage.work()
         stage.done(work)
     until(lambda: system.log.count() == 1, 20)
+
+
+# --- Kafka alone: what others see, and what others write ------------------------------------------------------------------
+
+
+@on_kafka
+def test_a_record_is_a_cloudevent_that_others_can_read(system):
+    system.start("edge")
+    client = system.peer()
+    one = dict(record("hello \u00fc \U0001f600"), trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    raw = {"topic": "fte.channels.webform.inbound", "id": one["id"], "key": one["key"],
+           "body": msgpack.packb({"link": one["id"], "type": "application/json", "body": b'{"a": 1}'})}
+    append(client, raw, one)
+    id = str(uuid.UUID(bytes=one["id"]))
+    [(key, headers, value)] = system.log.records(INCOMING)
+    assert key == one["key"]
+    assert headers["ce_specversion"] == b"1.0" and headers["ce_id"].decode() == id
+    assert headers["ce_type"] == b"fte.message.incoming" and headers["ce_source"] == b"/fte.tickets.incoming"
+    assert headers["content-type"] == b"application/json" and headers["traceparent"].decode() == one["trace"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", headers["ce_time"].decode())
+    assert value["messages"] == [{"id": id, "text": "hello \u00fc \U0001f600", "at": "1970-01-01T00:00:00.000001Z"}]
+    assert value["channel"] == "webform" and value["customer"] == {"email": "ann@example.com"}
+    [(_, headers, value)] = system.log.records("fte.channels.webform.inbound")
+    assert headers["ce_type"] == b"fte.channel.inbound" and value["body"] == '{"a": 1}'
+
+
+OUTSIDE = {"channel": "webform", "customer": {"email": "bob@example.com"}, "messages": [{"text": "from outside"}], "order": 7}
+
+
+@on_kafka
+def test_what_another_program_writes_is_a_message_like_any_other(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("ours", key="webform:ours"))
+    stage.done(stage.work())
+    system.log.produce(OUTSIDE, key="webform:bob", ce_id="order 7", ce_time="2026-11-24T10:00:00+01:00")
+    work = stage.work()
+    incoming = work.body["body"]["incoming"]
+    assert texts(work) == ["from outside"] and work.body["key"] == "webform:bob" and incoming["order"] == 7
+    assert incoming["messages"][0]["id"] == work.head["id"] and len(incoming["link"]) == 16
+    assert work.body["received"] == 1795510800000000
+    stage.done(work)
+    # The same event once more, as a producer does that was not told of its success.
+    system.log.produce(OUTSIDE, key="webform:bob", ce_id="order 7", ce_time="2026-11-24T10:00:00+01:00")
+    system.log.produce(OUTSIDE, key="webform:bob", ce_id="order 8")
+    assert stage.work().head["id"] != work.head["id"]
+    assert system.sql("select count(*) from dead_letters") == [["0"]]
+
+
+@on_kafka
+@pytest.mark.parametrize("change, code, why", [
+    ({"value": b"{"}, "malformed", "the value must be a JSON object"),
+    ({"value": b"[1]"}, "malformed", "the value must be a JSON object"),
+    ({"value": b"\xff\xfe"}, "malformed", "the value must be a JSON object"),
+    ({"value": dict(OUTSIDE, messages=[])}, "invalid", "data.messages must be an array of 1 to 32 messages"),
+    ({"value": dict(OUTSIDE, messages=[{"text": ""}])}, "invalid", "data.messages[].text must be a text that is not empty"),
+    ({"value": dict(OUTSIDE, messages=[{"text": "x", "at": "soon"}])}, "invalid", "data.messages[].at must be an RFC 3339 time"),
+    ({"value": dict(OUTSIDE, customer="bob")}, "invalid", "data.customer must be an object"),
+    ({"value": dict(OUTSIDE, link="L")}, "invalid", "data.link must be a UUID"),
+    ({"value": dict(OUTSIDE, channel="")}, "invalid", "data.channel must be a text of 1 to 32 bytes"),
+    ({"value": OUTSIDE, "key": None}, "invalid", "the key must be a text of 1 to 256 bytes: the conversation's address"),
+    ({"value": OUTSIDE, "ce_specversion": None}, "version", "header ce_specversion must be 1.0"),
+    ({"value": OUTSIDE, "ce_specversion": None, "content-type": "application/cloudevents+json"}, "version",
+     "a CloudEvent in structured mode: only binary mode is read"),
+    ({"value": OUTSIDE, "content-type": "text/plain"}, "invalid", "header content-type must be application/json"),
+    ({"value": OUTSIDE, "ce_id": None}, "invalid", "headers ce_id and ce_source must be given, with 1 to 512 bytes"),
+    ({"value": OUTSIDE, "ce_time": "yesterday"}, "invalid", "header ce_time must be an RFC 3339 time"),
+], ids=lambda v: v if isinstance(v, str) else "")
+def test_what_cannot_be_a_message_is_a_dead_letter_with_its_bytes_and_place(system, change, code, why):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("ours", key="webform:ours"))
+    stage.done(stage.work())
+    sent = system.log.produce(**change)
+    until(lambda: system.sql("select error, service, why from dead_letters") == [[code, "edge", why]])
+    original = change["value"] if isinstance(change["value"], bytes) else json.dumps(change["value"]).encode()
+    assert system.sql("select encode(bodies[1], 'hex'), topic, partition, record_offset from dead_letters") == [
+        [original.hex(), INCOMING, str(sent.partition), str(sent.offset)]]
+    until(lambda: system.log.count("fte.dlq") == 1)
+    [(_, headers, value)] = system.log.records("fte.dlq")
+    assert headers["ce_type"] == b"fte.message.dead"
+    assert (value["code"], value["why"], value["topic"], value["partition"], value["offset"]) == (
+        code, why, INCOMING, sent.partition, sent.offset)
+    assert value["records"] in ([{"base64": base64.b64encode(original).decode()}], [original.decode("utf-8", "replace")])
+    # What comes behind it isn't held up, and it is settled itself.
+    system.log.produce(OUTSIDE, key=change.get("key", "webform:0000000000000001"))
+    if change.get("key", ""):
+        stage.done(stage.work())
+    append(client, record("next", key="webform:0000000000000001"))
+    until(lambda: stage.done(work) if (work := stage.work(0.1)) else system.log.unsettled() == 0)
+
+
+@on_kafka
+def test_an_id_with_another_content_is_a_dead_letter_and_not_lost(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("ours", key="webform:ours"))
+    stage.done(stage.work())
+    system.log.produce(OUTSIDE, ce_id="7")
+    stage.done(stage.work())
+    system.log.produce(dict(OUTSIDE, messages=[{"text": "something else"}]), ce_id="7")
+    until(lambda: system.sql("select error, why from dead_letters") == [["conflict", "another record with this id came before"]])
+    assert stage.work(0.5) is None
+
+
+@on_kafka
+def test_one_key_in_two_partitions_is_answered_by_both(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("ours", key="webform:ours"))
+    stage.done(stage.work())
+    producer = kafka.KafkaProducer(bootstrap_servers=system.log.brokers, acks="all")
+    for n in (3, 4):
+        headers = {"ce_specversion": "1.0", "ce_id": str(n), "ce_source": "/x", "content-type": "application/json"}
+        producer.send(INCOMING, json.dumps(dict(OUTSIDE, messages=[{"text": str(n)}])).encode(), b"webform:same", partition=n,
+                      headers=[(k, v.encode()) for k, v in headers.items()]).get(10)
+    producer.close()
+    works = [stage.work(), stage.work()]
+    assert sorted(texts(w)[0] for w in works) == ["3", "4"]
+    for work in works:
+        stage.done(work)
+    until(lambda: system.log.unsettled() == 0)
+
+
+@on_kafka
+def test_without_kafka_an_append_fails_in_time_and_its_repeat_is_processed_once(system):
+    system.start("edge")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("first", key="webform:first"))
+    stage.done(stage.work())
+    directory = system.state["FTE_STATE_DIR"]
+    subprocess.run([BROKER, "kill", directory, "1"], check=True)
+    began, one = time.monotonic(), record("one")
+    answer = client.call({"verb": "append", "records": [one]})
+    assert answer.head["type"] in (FAIL, BUSY) and time.monotonic() - began < 2.5
+    subprocess.run([BROKER, "start", directory], check=True, stdout=subprocess.DEVNULL)
+    until(lambda: (a := client.call({"verb": "append", "records": [one]})) and a.head["type"] == RETURN, 20)
+    append(client, record("last", key=one["key"]))
+    seen = []
+    while "last" not in seen:
+        work = stage.work(20)
+        seen += texts(work)
+        stage.done(work)
+    assert sorted(seen) == ["last", "one"]
+
+
+@on_kafka
+def test_a_broker_that_is_not_there_is_one_clear_line_and_no_readiness(system):
+    edge = subprocess.Popen([BIN / "fte-edge"], env={**system.state, "FTE_KAFKA_BROKERS": "127.0.0.1:1"}, stderr=subprocess.PIPE, text=True)
+    system.processes["edge"] = edge
+    line = edge.stderr.readline()
+    assert "event=kafka" in line and "127.0.0.1:1" in line and "no broker answers" in line
+    client = system.peer()
+    assert client.call({"verb": "stats"}).head["type"] == BUSY
+    edge.terminate()
+    assert edge.wait(15) == 0
+    assert "event=kafka" not in edge.stderr.read()
+    del system.processes["edge"]
+
+
+@on_kafka
+def test_the_edge_of_the_other_log_refuses_to_start(system):
+    for backend, other in (("kafka", "postgres"), ("postgres", "kafka")):
+        system.sql("update log_backend set name = '%s'" % other)
+        edge = subprocess.run([BIN / "fte-edge"], env={**system.state, "FTE_LOG_BACKEND": backend}, capture_output=True, text=True, timeout=20)
+        assert edge.returncode == 78 and "FTE_LOG_BACKEND" in edge.stderr and "fte up" in edge.stderr
+
+
+@on_kafka
+def test_what_is_seen_of_settled_records_is_forgotten_when_it_is_old(system):
+    system.start("edge", FTE_LOG_RETENTION="1m")
+    client, stage = system.peer(), system.peer("identity")
+    append(client, record("kept", key="k1"))
+    stage.work()  # never settled
+    append(client, *[record(str(i), key="k2") for i in range(10)])
+    for _ in range(10):
+        stage.done(stage.work())
+    system.sql("update kafka_records set seen_at = now() - interval '1 hour'")
+    until(lambda: system.sql("select count(*) from kafka_records") == [["1"]], 20)

@@ -59,11 +59,6 @@ dbkafka_claim_read(const PGresult *r, int row, struct dbkafka_lane *ret)
 
 /* --- records --------------------------------------------------------------------------------- */
 
-/* Nobody waits for this commit's fsync: see dbkafka_see(). */
-static const struct pg_stmt see_soft = {
-    "kafka_see_soft",
-    "select set_config('synchronous_commit', 'off', true)",
-};
 /* The lanes stay locked until the commit: a claim waits for it, and then finds these rows. */
 static const struct pg_stmt see_records = {
     "kafka_see",
@@ -144,7 +139,6 @@ void
 dbkafka_see(struct pg_txn *t, const char *topic, int32_t owner, const struct dbkafka_lane *lanes,
             size_t lane_n, const struct dbkafka_record *records, size_t n)
 {
-    pg_stmt(t, &see_soft);
     pg_stmt(t, &see_records);
     pg_put_text(t, str_of(topic));
     pg_put_int(t, owner);
@@ -178,7 +172,7 @@ void
 dbkafka_see_read(const struct pg_reply *reply, const struct dbkafka_record *records, size_t n,
                  struct dbkafka_seen *ret)
 {
-    const PGresult *now = reply->results[1], *all = reply->results[2];
+    const PGresult *now = reply->results[0], *all = reply->results[1];
 
     memset(ret, 0, n * sizeof(*ret));
     for (int row = 0; row < PQntuples(now); row++) {

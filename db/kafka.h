@@ -44,10 +44,8 @@ struct dbkafka_record {
     int unit_size;
     uint8_t digest[DBKAFKA_DIGEST];
 };
-/* Remembers the records of those lanes whose fence stands, and locks these lanes until the commit.
- * An id that is known stays where it is. Durable with the first effect that follows it, not by
- * itself: a log that comes back without these rows comes back without all that was done because of
- * them. */
+/* Remembers the records of those lanes whose fence stands, and locks these lanes until the commit,
+ * so that a claim that comes later finds these rows. An id that is known stays where it is. */
 void dbkafka_see(struct pg_txn *t, const char *topic, int32_t owner,
                  const struct dbkafka_lane *lanes, size_t lane_n,
                  const struct dbkafka_record *records, size_t n);

@@ -17,6 +17,7 @@ create table kafka_records (
     primary key (id, topic)
 );
 create unique index kafka_records_place on kafka_records (topic, partition, record_offset);
+create index kafka_records_unit on kafka_records (unit) where unit is not null;
 
 -- Which log this system uses. Records in the other one would be forgotten by a mere change of the
 -- setting; so the change is a step of its own, that looks first (`fte up`).

@@ -1,10 +1,13 @@
 """The contract of the log (actors/edge/log.h), by the edge against a real router, a real PostgreSQL and a real Kafka, with
 a stage of ours in place of `identity`: what it takes in, what it hands out and when, and what it holds on to when
 something dies. Every test runs on both backends, but for those that say why not."""
-import base64, collections, json, os, pathlib, re, shutil, signal, subprocess, tempfile, time, uuid
+import base64, collections, json, os, pathlib, re, shutil, signal, subprocess, sys, tempfile, time, uuid
 import kafka, msgpack, pytest, zmq
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "test/docs"))
+import asyncapi_test as asyncapi  # noqa: E402
+
 BIN = pathlib.Path(os.environ.get("FTE_BIN", ROOT / "build" / "bin"))
 READY, CREDIT, WORK, DONE, RETRY, FAIL, CALL, RETURN, BUSY, LOST = range(1, 11)
 INCOMING = "fte.tickets.incoming"
@@ -96,6 +99,11 @@ class KafkaLog:
             for batch in reader.poll(1000).values():
                 got += [(m.key.decode(), dict(m.headers), json.loads(m.value)) for m in batch]
         reader.close()
+        for key, headers, value in got:
+            # The document is one more reader.
+            asyncapi.validator("key").validate(key)
+            asyncapi.validator("headers").validate({name: value.decode() for name, value in headers.items()})
+            asyncapi.validator(asyncapi.TYPES[headers.get("ce_type", b"fte.message.incoming").decode()]).validate(value)
         return got
 
     def produce(self, value, key="webform:0000000000000001", topic=INCOMING, **headers):

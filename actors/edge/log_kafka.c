@@ -10,6 +10,7 @@
 #include "actors/edge/fenced.h"
 #include "db/log.h"
 #include "proto/err.h"
+#include "proto/runtime/fault.h"
 #include "proto/runtime/log.h"
 
 #include <stdlib.h>
@@ -228,8 +229,9 @@ commit_positions(struct kafka *k)
                 lane->position + 1;
         }
     }
-    if (list->cnt > 0) {
+    if (list->cnt > 0 && !FAULT("before_offsets")) {
         err = rd_kafka_commit(k->consumer, list, 1);
+        (void)FAULT("after_offsets");
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             log_warn("commit_failed", "why=%s", log_quote(rd_kafka_err2str(err)));
         }

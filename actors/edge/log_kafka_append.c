@@ -203,7 +203,7 @@ kafka_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 
     (void)rk;
     k->producing--;
-    if (FAULT("before_report")) {
+    if (FAULT("after_report")) {
         err = ERR_UNAVAILABLE;
     }
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {

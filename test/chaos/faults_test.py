@@ -99,7 +99,8 @@ class Customers:
         """Everything has its outcome: what is accepted, and the replies that are in the log."""
         open_units = self.system.sql(
             "select count(*) from (select unnest(%s::uuid[]) as id"
-            "                      union select coalesce(unit, id) from log_records where topic = 'fte.tickets.incoming') a"
+            "                      union select coalesce(unit, id) from log_records where topic = 'fte.tickets.incoming'"
+            "                      union select coalesce(unit, id) from kafka_records) a"
             " where not exists (select from outbox o where o.id = a.id)"
             " and not exists (select from escalations e where e.id = a.id)", self.accepted)
         return open_units == [(0,)]
@@ -141,17 +142,18 @@ def walk(system, wanted):
 
 def failing_commits():
     """Those of the stages, and of who is asked: only where a commit fails they say RETRY, or FAIL."""
-    names = sorted(c.rsplit(".", 1) for c in points.commits())
+    names = sorted(c.rsplit(".", 1) for c in points.commits(None))
     return [f"{actor}.before_commit.{name}" for actor, name in names if actor not in ("edge", "kb", "metrics", "ingress")]
 
 
-@pytest.mark.parametrize("wanted", [points.walk("before"), points.walk("after"), points.walk_receipts()],
-                         ids=["before", "after", "received"])
-def test_killed_there_it_still_happens_once(wanted, monkeypatch, patient_table):
+@pytest.mark.parametrize("backend", ["postgres", "kafka"])
+@pytest.mark.parametrize("place", ["before", "after", "received"])
+def test_killed_there_it_still_happens_once(place, backend, monkeypatch, patient_table):
+    wanted = points.walk_receipts() if place == "received" else points.walk(place, backend)
     monkeypatch.setattr(system_module, "BIN", BIN)
     faults = [f"{point}:kill" for point in sorted(wanted)]
     faults += [f"{commit}:error@{hit}" for commit in failing_commits() for hit in (2, 5, 9, 14, 20, 27, 35)]
-    with System(table=patient_table, FTE_FAULT=",".join(faults), FTE_METRICS_INTERVAL="1s") as s:
+    with System(table=patient_table, kafka=int(backend == "kafka"), FTE_FAULT=",".join(faults), FTE_METRICS_INTERVAL="1s") as s:
         walk(s, wanted)
 
 

@@ -13,6 +13,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 ACTOR_OF = {"sender": "sender.webform"}  # folders whose process has another name
 COMMIT = re.compile(r"\bpg_commit\((?:&\w+|\w+), (\w+), ")
 STAGE = re.compile(r"struct batch_stage \w+ = \{\s*\.name = \"(\w+)\"")
+PLAIN = re.compile(r"\bFAULT\(\"(\w+)\"\)")
+FILES_OF = {"postgres": ["log_postgres.c", "log_append.c", "log_read.c"],
+            "kafka": ["log_kafka.c", "log_kafka_append.c", "log_kafka_read.c", "log_kafka_relay.c"]}
 SENDS = {"unit_done": "DONE", "unit_pass": "WORK", "unit_return": "RETURN", "unit_retry": "RETRY", "unit_reject": "FAIL",
          "actor_call": "CALL", "actor_dispatch": "WORK"}
 
@@ -27,18 +30,19 @@ SPARED = {
 }
 
 
-def folder_texts():
-    """(actor, all its C text) of each folder of actors/."""
+def folder_texts(backend=None):
+    """(actor, all its C text) of each folder of actors/; but for the files of another log than `backend`."""
+    others = {name for which, names in FILES_OF.items() if which != backend and backend for name in names}
     for folder in sorted(glob.glob(os.path.join(ROOT, "actors", "*/"))):
         name = os.path.basename(os.path.dirname(folder))
-        text = "".join(open(path).read() for path in sorted(glob.glob(folder + "*.c")))
+        text = "".join(open(path).read() for path in sorted(glob.glob(folder + "*.c")) if os.path.basename(path) not in others)
         yield ACTOR_OF.get(name, name), text
 
 
-def commits():
+def commits(backend):
     """{"edge.appended", "sender.webform.replies", ...}"""
     found = set()
-    for actor, text in folder_texts():
+    for actor, text in folder_texts(backend):
         found |= {f"{actor}.{name}" for name in COMMIT.findall(text) + STAGE.findall(text)}
     return found
 
@@ -71,10 +75,11 @@ def receipts():
     return found | {"edge.DONE", "edge.RETRY", "edge.FAIL", "edge.LOST", "edge.BUSY"}
 
 
-def walk(place):
+def walk(place, backend):
     """The points of "before" or "after" that are to be passed: {"edge.before_commit.appended", ...}."""
-    points = set()
-    for verb, names in (("commit", commits()), ("send", sends())):
+    points = {f"edge.{name}" for actor, text in folder_texts(backend) for name in PLAIN.findall(text)
+              if actor == "edge" and name.startswith(place)}
+    for verb, names in (("commit", commits(backend)), ("send", sends())):
         for name in names - set(SPARED):
             actor, what = name.rsplit(".", 1)
             points.add(f"{actor}.{place}_{verb}.{what}")

@@ -11,10 +11,12 @@
  *                     taken away, to see that others or the checker of the tests notice
  *   <actor>.before_send.<TYPE>, after_send.<TYPE>, after_receive.<TYPE>   each message, by its type
  *                     (proto/README.md 4); error before a send: it is lost on the way
- *   edge.before_produce, after_produce, after_report, before_offsets, after_offsets   a record to
- * Kafka, its delivery report, the group's positions; error: it fails there Without the last part it
- * is any of them. The command line's own commits are those of `fte`. test/chaos/faults_test.py
- * reads the places from the source and walks through all of them.
+ *   edge.before_produce, after_produce, after_report, before_offsets, after_offsets
+ *                     a record to Kafka, its delivery report, the group's positions; error: it
+ *                     fails there
+ *
+ * Without the last part it is any of them. The command line's own commits are those of `fte`.
+ * test/chaos/faults_test.py reads the places from the source and walks through all of them.
  */
 #ifndef PROTO_RUNTIME_FAULT_H
 #define PROTO_RUNTIME_FAULT_H

@@ -305,19 +305,25 @@ kafka_bury(struct rlog *self, const struct rlog_dead *d, rlog_done_fn *fn, void 
 
 /* --- being up -------------------------------------------------------------------------------- */
 
-void
-kafka_trouble(struct kafka *k, const char *why)
+static void
+away(struct kafka *k)
 {
-    if (!str_is(buf_str(&k->trouble), why)) {
-        buf_clear(&k->trouble);
-        buf_add_c(&k->trouble, why);
-        log_warn("kafka", "brokers=%s why=%s", log_quote(k->settings.kafka.brokers),
-                 log_quote(why));
-    }
     if (k->kafka_up) {
         k->kafka_up = false;
         kafka_state(k);
     }
+}
+
+/* Says why, once: that no broker answers only where nothing told more. */
+static void
+trouble(struct kafka *k, enum kafka_trouble what, const char *why)
+{
+    if (what > k->trouble) {
+        k->trouble = what;
+        log_warn("kafka", "brokers=%s why=%s", log_quote(k->settings.kafka.brokers),
+                 log_quote(why));
+    }
+    away(k);
 }
 
 void
@@ -355,17 +361,23 @@ probe(struct kafka *k)
 {
     int64_t now = clock_ms();
     struct buf why = {0};
+    int err;
 
     if (k->kafka_up || k->leaving || now - k->probe_ms < PROBE_MS) {
         return;
     }
-    if (kafka_make_topics(k->producer, PROBE_WAIT_MS, &why) != 0) {
-        kafka_trouble(k, buf_c(&why));
-    } else {
-        if (k->trouble.n > 0) {
-            log_info("kafka", "brokers=%s is there again", log_quote(k->settings.kafka.brokers));
+    err = kafka_make_topics(k->producer, PROBE_WAIT_MS, &why);
+    if (err == ERR_INVALID) {
+        trouble(k, KAFKA_REFUSED, buf_c(&why));
+    } else if (err != 0 && ++k->silent > 1) {
+        trouble(k, KAFKA_SILENT, buf_c(&why)); /* on_error() had time to tell more */
+    } else if (err == 0) {
+        if (k->trouble != KAFKA_FINE) {
+            log_info("kafka", "brokers=%s why=\"is there again\"",
+                     log_quote(k->settings.kafka.brokers));
         }
-        buf_clear(&k->trouble);
+        k->trouble = KAFKA_FINE;
+        k->silent = 0;
         k->kafka_up = true;
         kafka_state(k);
     }
@@ -386,7 +398,7 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
         rd_kafka_fatal_error(rk, why, sizeof(why));
         log_fatal(EX_TEMPFAIL, "kafka_fatal", "why=%s", log_quote(why));
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-        kafka_trouble(k, k->trouble.n > 0 ? buf_c(&k->trouble) : reason);
+        away(k); /* the next probe says why */
         break;
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR__SSL:
@@ -394,7 +406,7 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
-        kafka_trouble(k, reason);
+        trouble(k, KAFKA_REFUSED, reason);
         break;
     default:
         log_debug("kafka", "why=%s", log_quote(reason));
@@ -669,7 +681,6 @@ kafka_close(struct rlog *self)
     rd_kafka_destroy_flags(k->consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     kafka_append_fini(k);
     close(k->wake_fd);
-    buf_fini(&k->trouble);
     free(k);
 }
 

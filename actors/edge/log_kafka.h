@@ -27,6 +27,12 @@ enum klane_state {
     KLANE_LOST,     /* the database says another's; Kafka will */
 };
 
+enum kafka_trouble {
+    KAFKA_FINE,
+    KAFKA_SILENT,  /* no broker answers */
+    KAFKA_REFUSED, /* and one said why: name, password, certificate, rights */
+};
+
 /* A partition, as far as this process knows. */
 struct klane {
     enum klane_state state;
@@ -102,7 +108,8 @@ struct kafka {
     bool leaving;  /* the process ends */
     bool closing;  /* the consumer is asked to leave the group */
     int64_t probe_ms;
-    struct buf trouble; /* said last, so that it is said once */
+    enum kafka_trouble trouble; /* said so far in this outage */
+    unsigned silent;            /* probes without an answer in it */
 
     struct klane lanes[RLOG_MAX_PARTITIONS];
     int64_t generation;
@@ -133,7 +140,6 @@ struct kafka {
 /* --- log_kafka.c --- */
 /* The database or Kafka says that it can't be used, or can be again. */
 void kafka_state(struct kafka *k);
-void kafka_trouble(struct kafka *k, const char *why);
 /* A fence fell: the lane is another's. */
 void kafka_lane_lost(struct kafka *k, int32_t partition);
 

@@ -56,7 +56,7 @@ const struct option edge_options[] = {
          "How long a message may be on its way through the stages before it is delivered again."},
     {.name = "FTE_EDGE_LEASE",
      .type = OPTION_DURATION,
-     .value_default = "10s",
+     .value_default = "6s", /* the least that a Kafka broker of default settings allows */
      .min = 3e3,
      .max = 600e3,
      .help = "How long a hanging edge keeps its partitions from another one."},

@@ -9,10 +9,14 @@ import uuid
 import psycopg2
 import pytest
 
-from checker import CHECKS, check, message_id
+from checker import CHECKS, INVARIANT_OF, INVARIANTS, check, message_id
 
 ANSWERED = ("(select unit_id from messages where direction = 'outbound' and author = 'fte'"
             " order by seq limit 1)")
+
+DEAD = ("insert into dead_letters (unit_id, topic, partition, record_offset, key, message_ids, bodies, received_at, error,"
+        f" service, why, attempts) select {ANSWERED}, 'fte.tickets.incoming', 0, 1, 'k', array[{ANSWERED}], array[''::bytea],"
+        " now(), 'internal', 'agent', 'doctored', 5")
 
 DOCTORED = {
     "one_outcome": [f"delete from messages where unit_id = {ANSWERED} and direction = 'outbound'"],
@@ -23,6 +27,10 @@ DOCTORED = {
                   " body) select gen_random_uuid(), conversation_id, customer_id, unit_id, channel, direction,"
                   f" author, body from messages where unit_id = {ANSWERED} and direction = 'outbound'"],
     "one_sending": [f"delete from outbox where id = {ANSWERED}"],
+    "one_escalation": ["alter table escalations drop constraint escalations_pkey cascade",
+                       "alter table escalations alter column conversation_id drop expression",
+                       "insert into escalations select * from escalations limit 1"],
+    "dead_letter_noted": [DEAD],
     "no_reply_after_escalation": [
         "insert into messages (id, conversation_id, customer_id, unit_id, channel, direction, author, body,"
         " created_at) select gen_random_uuid(), conversation_id, customer_id, gen_random_uuid(), 'webform',"
@@ -78,7 +86,23 @@ def test_a_healthy_history_has_no_violation(sql, history):
 
 
 def test_a_message_that_was_accepted_and_is_nowhere_is_found(sql, history):
-    assert check(sql, history + [str(uuid.uuid4())])[0][0] == "nothing_lost"
+    nowhere = str(uuid.uuid4())
+    assert check(sql, history + [nowhere]) == [("nothing_lost", nowhere), ("in_the_log", nowhere)]
+
+
+@pytest.mark.parametrize("name, statement", [
+    ("in_the_log", f"delete from log_records where topic = 'fte.tickets.incoming' and id = {ANSWERED}"),
+    ("escalation_on_topic", "delete from log_records where topic = 'fte.escalations'"),
+    ("dead_letter_on_topic", DEAD),
+])
+def test_a_record_that_is_missing_on_its_topic_is_found(sql, history, name, statement):
+    sql(statement)
+    assert name in {found for found, _ in check(sql, history)}
+
+
+def test_each_invariant_has_a_check_and_each_check_a_doctored_history():
+    assert set(INVARIANT_OF.values()) == set(INVARIANTS) and len(INVARIANTS) == 10
+    assert set(DOCTORED) == {name for name, _, _ in CHECKS}
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in CHECKS])

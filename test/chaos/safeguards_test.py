@@ -66,8 +66,8 @@ def test_a_commit_that_does_not_happen_is_found(monkeypatch):
         unescalated = customer.struck_by("escalator.uncommitted.escalations", REFUND)
         customer.answered(QUESTION), customer.answered(REFUND)
         wait_for(lambda: s.actors()["edge"]["in_flight"] == 0, what="an edge that holds nothing")
-        assert found(s, customer) == sorted([("nothing_lost", unwritten), ("evidence", unproven), ("one_outcome", unsent),
-                                             ("one_outcome", unescalated)])
+        assert found(s, customer) == sorted([("nothing_lost", unwritten), ("in_the_log", unwritten), ("evidence", unproven),
+                                             ("one_outcome", unsent), ("one_outcome", unescalated)])
 
 
 @pytest.mark.parametrize("blind", [False, True], ids=["with its keys", "without them"])
@@ -88,4 +88,5 @@ def test_a_replay_is_found_where_the_unique_key_does_not_hold(blind, monkeypatch
             assert glob.glob(os.path.join(s.state, f"fault.{fault}.*"))
         wait_for(lambda: s.sql("select count(*) from log_records where topic = 'fte.escalations'")[0][0] == 1,
                  what="the escalation's second way")
-        assert found(s, customer) == (sorted([("evidence", decided_twice), ("one_outcome", escalated_twice)]) if blind else [])
+        assert found(s, customer) == (sorted([("evidence", decided_twice), ("one_escalation", escalated_twice),
+                                              ("one_outcome", escalated_twice)]) if blind else [])

@@ -7,6 +7,7 @@ import kafka, msgpack, pytest, zmq
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test/docs"))
 import asyncapi_test as asyncapi  # noqa: E402
+import topics  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get("FTE_BIN", ROOT / "build" / "bin"))
 READY, CREDIT, WORK, DONE, RETRY, FAIL, CALL, RETURN, BUSY, LOST = range(1, 11)
@@ -88,17 +89,7 @@ class KafkaLog:
 
     def records(self, topic):
         """All that this test has put there: [(key, headers, value)]."""
-        reader = kafka.KafkaConsumer(bootstrap_servers=self.brokers, enable_auto_commit=False, consumer_timeout_ms=10000)
-        parts = self.partitions(topic)
-        ends = {p: end for p, end in self.ends(topic).items() if end > self.begin.get(p, 0)}
-        reader.assign(parts)
-        for p in parts:
-            reader.seek(p, self.begin.get(p, 0))
-        got = []
-        while any(reader.position(p) < end for p, end in ends.items()):
-            for batch in reader.poll(1000).values():
-                got += [(m.key.decode(), dict(m.headers), json.loads(m.value)) for m in batch]
-        reader.close()
+        got = [(key, headers, json.loads(value)) for key, headers, value in topics.read(self.brokers, topic, self.begin)]
         for key, headers, value in got:
             # The document is one more reader.
             asyncapi.validator("key").validate(key)
@@ -722,13 +713,21 @@ def test_without_kafka_an_append_fails_in_time_and_its_repeat_is_processed_once(
 
 
 @on_kafka
-def test_a_broker_that_is_not_there_is_one_clear_line_and_no_readiness(system):
-    edge = subprocess.Popen([BIN / "fte-edge"], env={**system.state, "FTE_KAFKA_BROKERS": "127.0.0.1:1"}, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("settings, why", [
+    ({"FTE_KAFKA_BROKERS": "127.0.0.1:1"}, "no broker answers"),
+    ({"FTE_KAFKA_BROKERS": "kafka.invalid:9092"}, "Failed to resolve 'kafka.invalid:9092'"),
+    ({"FTE_KAFKA_PROPERTIES": "security.protocol=SSL"}, "SSL handshake failed"),
+    ({"FTE_KAFKA_PROPERTIES": "security.protocol=SASL_PLAINTEXT;sasl.mechanism=PLAIN;sasl.username=a;sasl.password=hush"},
+     "no broker answers|SASL"),
+], ids=["closed port", "wrong host", "TLS to a broker without", "SASL to a broker without"])
+def test_a_broker_that_cannot_be_used_is_one_clear_line_and_no_readiness(system, settings, why):
+    edge = subprocess.Popen([BIN / "fte-edge"], env={**system.state, **settings}, stderr=subprocess.PIPE, text=True)
     system.processes["edge"] = edge
     line = edge.stderr.readline()
-    assert "event=kafka" in line and "127.0.0.1:1" in line and "no broker answers" in line
+    assert "event=kafka" in line and "brokers=" in line and re.search(why, line) and "hush" not in line
     client = system.peer()
     assert client.call({"verb": "stats"}).head["type"] == BUSY
+    time.sleep(2.5)  # further tries are not said again
     edge.terminate()
     assert edge.wait(15) == 0
     assert "event=kafka" not in edge.stderr.read()

@@ -21,6 +21,8 @@ import uuid
 import psycopg2
 import requests
 
+from topics import KafkaTopics, PostgresTopics
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("FTE_BIN") or os.path.join(ROOT, "build", "bin")
 DEADLINE = 20.0  # seconds that anything may take on a busy machine
@@ -47,10 +49,12 @@ def free_port():
 class System:
     """`settings` are FTE_* variables; `table` is a child table other than the checkout's; `knowledge`
     are the files or directories that are imported before the start; `kafka` is how many brokers keep the
-    log (0: it is in PostgreSQL)."""
+    log (0: it is in PostgreSQL); `beside` is a system that runs, and this is a second node of it: with the same
+    database and log, and a supervisor, a router and actors of its own."""
 
-    def __init__(self, table=None, knowledge=("docs/guide",), state=None, kafka=0, **settings):
-        self.kafka = kafka
+    def __init__(self, table=None, knowledge=("docs/guide",), state=None, kafka=0, beside=None, **settings):
+        self.kafka = beside.kafka if beside else kafka
+        self.beside = beside
         self.table = table or os.environ.get("FTE_TEST_TABLE")  # to try another table with all tests
         self.knowledge = knowledge
         self.keep = state is not None
@@ -65,7 +69,7 @@ class System:
             self.env["FTE_CHILD_TABLE"] = self.table
         self.http = requests.Session()
         self.supervisor = None
-        self.watcher = None
+        self.watcher = self.broker_watcher = None
         self._db = None
 
     # --- life ------------------------------------------------------------------------------------
@@ -81,6 +85,8 @@ class System:
         self.stop()
 
     def start(self):
+        if self.beside:
+            return self._join()
         self.database_url = self._cluster("start")
         self.env["DATABASE_URL"] = self.database_url
         if self.kafka:
@@ -93,6 +99,14 @@ class System:
         self.wait_ready()
         return self
 
+    def _join(self):
+        self.database_url = self.beside.database_url
+        self.env.update({name: value for name, value in self.beside.env.items()
+                         if name in ("DATABASE_URL", "FTE_LOG_BACKEND", "FTE_KAFKA_BROKERS", "FTE_LINK_SECRET")})
+        self.start_supervisor()
+        self.wait_ready()
+        return self
+
     def start_supervisor(self):
         self.log = open(os.path.join(self.state, "fte.log"), "ab")
         self.supervisor = subprocess.Popen([os.path.join(BIN, "fte"), "up"], cwd=ROOT, env=self.env,
@@ -100,10 +114,15 @@ class System:
                                            start_new_session=True)
 
     def watch_database(self):
-        """Has PostgreSQL started again whenever it dies, as `make run` does."""
+        """Has PostgreSQL, and Kafka, started again whenever they die, as `make run` does."""
         self.watcher = subprocess.Popen([os.path.join(ROOT, "db/cluster.sh"), "watch", self.state],
                                         stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
+
+        if self.kafka:
+            self.broker_watcher = subprocess.Popen(
+                [os.path.join(ROOT, "actors/edge/broker/broker.sh"), "watch", self.state], stdout=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def wait_ready(self, deadline=60.0):
         def ready():
@@ -135,12 +154,14 @@ class System:
         if self.supervisor is not None:
             code = self.supervisor.returncode
             self.log.close()
-        if self.watcher is not None:
-            self.watcher.terminate()
-            self.watcher.wait()
-        self._cluster("stop")
-        if self.kafka:
-            self.broker("stop")
+        for watcher in (self.watcher, self.broker_watcher):
+            if watcher is not None:
+                watcher.terminate()
+                watcher.wait()
+        if not self.beside:
+            self._cluster("stop")
+            if self.kafka:
+                self.broker("stop")
         if not self.keep:
             shutil.rmtree(self.state, ignore_errors=True)
         return code
@@ -149,6 +170,10 @@ class System:
         done = subprocess.run([os.path.join(ROOT, "db/cluster.sh"), verb, self.state], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True, check=verb == "start")
         return done.stdout.strip()
+
+    def topics(self):
+        """What stands in the log (topics.py)."""
+        return KafkaTopics(self.env["FTE_KAFKA_BROKERS"]) if self.kafka else PostgresTopics(self.sql)
 
     def broker(self, verb, *arguments):
         """Apache Kafka, by actors/edge/broker/broker.sh."""

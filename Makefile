@@ -156,15 +156,24 @@ eval: ## how good the decisions are on labelled data (EVAL_DATA=FOLDER, EVAL_ARG
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/eval/run.py "$(EVAL_DATA)" $(EVAL_ARGS)
 
-.PHONY: bench chaos
+.PHONY: bench chaos soak
 bench: ## conversations per second, latency, memory, and the same SQL alone
 	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/load
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/bench/bench.py $(BENCH_ARGS)
-chaos: ## kills everything under load and lets a checker judge (CHAOS_ARGS="--messages 2000 --rounds 4 --seed N")
+chaos: ## kills everything under load, with the log in Kafka and in PostgreSQL, and lets a checker judge (CHAOS_ARGS="--seed N")
 	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build
+	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py --kafka 1 $(CHAOS_ARGS)
+	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py --kafka 3 $(CHAOS_ARGS)
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py $(CHAOS_ARGS)
+MIN ?= 30
+LOG ?= postgres kafka
+soak: ## a hundred conversations and faults of every kind for MIN=30 minutes (LOG=kafka: only there; SOAK_ARGS="--seed N")
+	@supervisor/setup.sh build run kafka test
+	@$(MAKE) --no-print-directory -j$$(nproc) build
+	@for log in $(LOG); do FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/soak.py --minutes $(MIN) \
+		--kafka $$([ $$log = kafka ] && echo 1 || echo 0) $(SOAK_ARGS) || exit 1; done
 
 # Each target alone with the codecs that it drives; the corpus grows under build/, the seeds are in the tree.
 FUZZ_SECONDS ?= 60

@@ -702,7 +702,13 @@ def test_without_kafka_an_append_fails_in_time_and_its_repeat_is_processed_once(
     answer = client.call({"verb": "append", "records": [one]})
     assert answer.head["type"] in (FAIL, BUSY) and time.monotonic() - began < 2.5
     subprocess.run([BROKER, "start", directory], check=True, stdout=subprocess.DEVNULL)
-    until(lambda: (a := client.call({"verb": "append", "records": [one]})) and a.head["type"] == RETURN, 20)
+    def appended():
+        # librdkafka may find itself fenced by its own return to the group, for good: then the supervisor starts it again.
+        if system.processes["edge"].poll() == 75:
+            system.start("edge")
+        answer = client.call({"verb": "append", "records": [one]})
+        return answer and answer.head["type"] == RETURN
+    until(appended, 20)
     append(client, record("last", key=one["key"]))
     seen = []
     while "last" not in seen:

@@ -31,8 +31,7 @@ def test_both_take_messages_and_share_the_work(nodes):
         assert outcome(node, link) == "answered"
     # Whichever node took a message, its page is at the other, too.
     assert nodes[1].status(links[0][1])["status"] == "answered"
-    settled = [node.actors()["edge"]["settled"] for node in nodes]
-    assert all(n > 0 for n in settled), settled
+    wait_for(lambda: all(node.actors()["edge"]["settled"] > 0 for node in nodes), what="work for the edge of each node")
 
 
 def test_the_work_of_a_node_that_is_killed_is_done_by_the_other(nodes):

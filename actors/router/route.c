@@ -385,6 +385,14 @@ to_owner(struct router *self, struct message *m, const struct head *h)
 
 /* --- the switch ----------------------------------------------------------------------------- */
 
+/* "Who are you?": a worker answers with its READY. */
+static void
+greet(struct router *self, struct message *m)
+{
+    say(self, from_of(m), &(struct head){.type = HEAD_READY, .generation = self->generation},
+        STR(""));
+}
+
 static void
 by_type(struct router *self, struct message *m, const struct head *h)
 {
@@ -422,6 +430,9 @@ by_type(struct router *self, struct message *m, const struct head *h)
         worker_bye(self, m);
         break;
     case HEAD_HB:
+        if (w == NULL) { /* taken for dead, by its silence, and alive: it doesn't know */
+            greet(self, m);
+        }
         break;
     default: /* BUSY and LOST are ours to say; anything else is from a newer peer */
         self->counters[COUNT_TYPE]++;
@@ -436,8 +447,7 @@ router_route(struct router *self, struct message *m)
     int err;
 
     if (m->frames == 2 && zmq_msg_size(&m->head) == 0) { /* a (re)connection says hello */
-        say(self, from_of(m), &(struct head){.type = HEAD_READY, .generation = self->generation},
-            STR(""));
+        greet(self, m);
         return;
     }
     err = m->frames == 3 ? head_decode(zmq_msg_data(&m->head), zmq_msg_size(&m->head), &h)

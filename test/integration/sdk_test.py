@@ -120,6 +120,21 @@ def test_a_question_gets_its_answer(system):
     assert head["type"] == fte.RETURN and answer["echo"] == {"hello": "world"}
 
 
+def test_a_worker_that_was_taken_for_dead_by_its_silence_is_one_again_with_its_next_heartbeat(system):
+    """As behind a link that was cut for some seconds: its connection stands, and it doesn't know that it was given up."""
+    worker, caller = system.peer(), system.peer()
+    worker.hello()
+    worker.wait(lambda h, _: h["type"] == fte.READY)
+    worker.send(fte.READY, "patient", count=1)  # pid 0: watched by its heartbeat
+    lost = caller.call("patient", {})
+    worker.of(lost, fte.CALL)
+    caller.of(lost, fte.LOST)
+    worker.send(fte.HB)
+    worker.wait(lambda h, _: h["type"] == fte.READY and h["service"] == "")
+    worker.send(fte.READY, "patient", count=1)
+    worker.of(caller.call("patient", {}), fte.CALL)
+
+
 def test_a_fault_is_the_answer_where_the_handler_says_so_or_breaks(system):
     system.worker()
     peer = system.peer()

@@ -57,3 +57,25 @@ def test_a_c_worker_in_another_pid_namespace_is_not_taken_for_dead_and_its_death
         for process in started.values():
             process.kill(), process.wait()
         shutil.rmtree(run, ignore_errors=True)
+
+
+def test_a_worker_that_was_taken_for_dead_works_again_when_it_is_heard_again(state):
+    """Stopped, or behind a link that was cut, for longer than the router waits."""
+    run = tempfile.mkdtemp(prefix="fte-ns.")
+    env = dict(state, FTE_STATE_DIR=run)
+    started, peer = {}, None
+    try:
+        for name, wrap in (("router", UNSHARE), ("history", [])):
+            started[name] = subprocess.Popen([*wrap, BIN / ("fte-" + name)], env=env)
+        peer = Peer(env)
+        until(lambda: history(peer) == RETURN)
+        os.kill(started["history"].pid, signal.SIGSTOP)
+        until(lambda: ask(peer, "router", {})[1]["deaths"] == 1, SILENCE_S + 2)
+        os.kill(started["history"].pid, signal.SIGCONT)
+        until(lambda: history(peer) == RETURN)
+    finally:
+        if peer:
+            peer.close()
+        for process in started.values():
+            process.kill(), process.wait()
+        shutil.rmtree(run, ignore_errors=True)

@@ -357,9 +357,10 @@ on_tick(void *arg)
 
     actor_tick(self);
     /* Where the router can't see our process (another machine, another PID namespace) it must hear
-     * from us; we can't know which it is. */
+     * from us; we can't know which it is. Whom it doesn't know it tells READY, so one that was lost
+     * comes again. */
     self->beat = !self->beat;
-    if (self->announced && self->beat) {
+    if (self->beat && (self->announced || self->holds == 0)) {
         mailbox_send(self, &(struct head){.type = HEAD_HB}, STR(""));
     }
 }

@@ -1,9 +1,11 @@
-"""Every actor is killed at every named fault point, and what was accepted still happens once.
+"""Every actor is killed at every named fault point, fails there, is late there, is stopped there: what was accepted
+still happens once.
 
 Needs the build with fault points (make FAULTS=1); FTE_FAULTS_BIN names its programs. points.py reads the
 points from the source: before and after each commit and each send, and after each kind of message that is
 received. A point strikes once per state directory and leaves a marker there; the rounds of customers go
-on until all have struck, and a point that no round reaches fails the test.
+on until all have struck, and a point that no round reaches fails the test. Stops take minutes: they are walked
+where FTE_WALK_STOP says how many seconds one lasts (`make walk`).
 """
 
 import glob
@@ -11,6 +13,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 import uuid
 
@@ -26,6 +29,8 @@ QUESTIONS = ["How do I write my own actor?", "I want a refund", "Where is my dat
 POISON = "poison!"
 TAKEN = "What does the supervisor do?"
 WALK_S = 75
+LATE_MS = 400
+STOP_S = float(os.environ.get("FTE_WALK_STOP") or 0)
 
 # A message that the database refuses: it becomes a dead letter. One whose conversation a person takes while the agent is
 # at work on it: the sender may not reply. And a minute whose figures are to be published.
@@ -95,14 +100,16 @@ class Customers:
         self.look(links[0])
         self.look("/metrics")
 
-    def settled(self):
+    def settled(self, or_dead=False):
         """Everything has its outcome: what is accepted, and the replies that are in the log."""
         open_units = self.system.sql(
             "select count(*) from (select unnest(%s::uuid[]) as id"
             "                      union select coalesce(unit, id) from log_records where topic = 'fte.tickets.incoming'"
             "                      union select coalesce(unit, id) from kafka_records) a"
             " where not exists (select from outbox o where o.id = a.id)"
-            " and not exists (select from escalations e where e.id = a.id)", self.accepted)
+            " and not exists (select from escalations e where e.id = a.id)"
+            " and not (%s and exists (select from dead_letters d where d.unit_id = a.id and d.state = 'dead'))",
+            self.accepted + self.poisoned * or_dead, or_dead)
         return open_units == [(0,)]
 
 
@@ -122,21 +129,23 @@ def replay(system):
     wait_for(lambda: system.sql("select count(*) from dead_letters where state = 'dead'") == [(0,)], what="no dead letter")
 
 
-def walk(system, wanted):
+def walk(system, wanted, seconds=WALK_S):
     customers = Customers(system)
     system.sql(PREPARE)
-    end, n = time.monotonic() + WALK_S, 0
+    end, n = time.monotonic() + seconds, 0
     while (missing := wanted - struck(system)):
         assert time.monotonic() < end, f"not passed: {sorted(missing)}"
         customers.round(n)
         if any(".released" in point for point in missing):
             system.fte("restart", "edge")
         n += 1
-    wait_for(lambda: system.sql("select count(*) from dead_letters where state = 'dead'") == [(len(customers.poisoned),)], 60,
-             "a dead letter for what is refused", 0.1)
+    wait_for(lambda: customers.settled(or_dead=True), 60, "an outcome or a dead letter for every message", 0.1)
+    dead = {row[0] for row in system.sql("select unit_id::text from dead_letters where state = 'dead'")}
+    assert set(customers.poisoned) <= dead, "a dead letter for what is refused"
     replay(system)
     customers.accepted += customers.poisoned
     wait_for(customers.settled, 60, "an outcome for every message", 0.1)
+    return dead - set(customers.poisoned)
     assert check(system.sql, customers.accepted, system.topics()) == []
 
 
@@ -154,7 +163,93 @@ def test_killed_there_it_still_happens_once(place, backend, monkeypatch, patient
     faults = [f"{point}:kill" for point in sorted(wanted)]
     faults += [f"{commit}:error@{hit}" for commit in failing_commits() for hit in (2, 5, 9, 14, 20, 27, 35)]
     with System(table=patient_table, kafka=int(backend == "kafka"), FTE_FAULT=",".join(faults), FTE_METRICS_INTERVAL="1s") as s:
+        assert walk(s, wanted) == set()
+        assert_whole(s)
+
+
+def assert_whole(system):
+    """What was struck works again: nobody who should work is without it for ever."""
+    link = system.submit(message=QUESTIONS[0])
+    assert system.wait_outcome(link)["status"] == "answered"
+
+
+# Where a fault point can fail: a commit that isn't done, or is done and answered as failed; a message that is lost;
+# a record that can't be produced, one whose delivery report says no, positions that can't be committed.
+DEATHS = [f"ticketer.before_commit:kill@{hit}" for hit in (3, 6, 11)]  # of which the router tells
+FAILING = re.compile(r"\.(before_commit|after_commit|before_send|before_produce|after_report|before_offsets)\b")
+
+
+@pytest.mark.parametrize("backend", ["postgres", "kafka"])
+def test_failing_there_it_still_happens_once(backend, monkeypatch, patient_table):
+    """A unit that fails five times at such a place is a dead letter, rightly; after its replay it has its outcome."""
+    wanted = {point for place in ("before", "after") for point in points.walk(place, backend) if FAILING.search(point)}
+    monkeypatch.setattr(system_module, "BIN", BIN)
+    faults = [f"{point}:error" for point in sorted(wanted)] + DEATHS
+    with System(table=patient_table, kafka=int(backend == "kafka"), FTE_FAULT=",".join(faults), FTE_METRICS_INTERVAL="1s",
+                FTE_EDGE_DEADLINE="2s", FTE_AGENT_CALL_TIMEOUT="1s") as s:
         walk(s, wanted)
+        assert_whole(s)
+
+
+@pytest.mark.parametrize("backend", ["postgres", "kafka"])
+def test_late_there_it_still_happens_once(backend, monkeypatch, patient_table):
+    wanted = points.walk("before", backend) | points.walk("after", backend)
+    monkeypatch.setattr(system_module, "BIN", BIN)
+    faults = [f"{point}:delay={LATE_MS}" for point in sorted(wanted)] + DEATHS
+    faults += [f"{commit}:error@{hit}" for commit in failing_commits() for hit in (2, 5, 9, 14, 20, 27, 35)]
+    with System(table=patient_table, kafka=int(backend == "kafka"), FTE_FAULT=",".join(faults), FTE_METRICS_INTERVAL="1s") as s:
+        walk(s, wanted)
+        assert_whole(s)
+
+
+def continue_stopped(system, over):
+    """Continues what has been stopped for STOP_S."""
+    since = {}
+    while not over.wait(0.1):
+        for pid in descendants(system.supervisor.pid):
+            if state_of(pid) != "T":
+                since.pop(pid, None)
+            elif time.monotonic() - since.setdefault(pid, time.monotonic()) >= STOP_S:
+                os.kill(pid, signal.SIGCONT)
+
+
+def descendants(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            below = [int(p) for p in f.read().split()]
+    except OSError:
+        return []
+    return below + [p for one in below for p in descendants(one)]
+
+
+def state_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return None
+
+
+@pytest.mark.skipif(not STOP_S, reason="takes minutes: make walk")
+@pytest.mark.parametrize("backend", ["postgres", "kafka"])
+def test_stopped_there_it_still_happens_once(backend, monkeypatch, patient_table):
+    """Two edges: one that is stopped for longer than its lease wakes up as a zombie, beside the new holder. After ten
+    seconds the supervisor takes a silent process for hung and replaces it."""
+    wanted = points.walk("before", backend) | points.walk("after", backend)
+    monkeypatch.setattr(system_module, "BIN", BIN)
+    faults = [f"{point}:stop" for point in sorted(wanted)] + DEATHS
+    faults += [f"{commit}:error@{hit}" for commit in failing_commits() for hit in (2, 5, 9, 14, 20, 27, 35)]
+    over = threading.Event()
+    with System(table=patient_table, kafka=int(backend == "kafka"), FTE_FAULT=",".join(faults), FTE_METRICS_INTERVAL="1s") as s:
+        s.fte("scale", "edge", "2", check=True)
+        waker = threading.Thread(target=continue_stopped, args=(s, over), daemon=True)
+        waker.start()
+        try:
+            walk(s, wanted, seconds=60 + 60 * STOP_S)
+            assert_whole(s)
+        finally:
+            over.set()
+            waker.join()
 
 
 def test_what_is_spared_is_in_the_source():

@@ -156,7 +156,7 @@ eval: ## how good the decisions are on labelled data (EVAL_DATA=FOLDER, EVAL_ARG
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/eval/run.py "$(EVAL_DATA)" $(EVAL_ARGS)
 
-.PHONY: bench chaos soak
+.PHONY: bench chaos soak walk
 bench: ## conversations per second, latency, memory, and the same SQL alone
 	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/load
@@ -167,6 +167,13 @@ chaos: ## kills everything under load, with the log in Kafka and in PostgreSQL, 
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py --kafka 1 $(CHAOS_ARGS)
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py --kafka 3 $(CHAOS_ARGS)
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py $(CHAOS_ARGS)
+STOP ?= 15
+walk: ## stops every process at every fault point for STOP=15 seconds, on both logs (kills, failures and delays there: make test)
+	@supervisor/setup.sh build run kafka test
+	@$(MAKE) --no-print-directory -j$$(nproc) build
+	@$(MAKE) --no-print-directory -j$$(nproc) FAULTS=1 build
+	@FTE_BIN=$(CURDIR)/$(BUILD)/bin FTE_FAULTS_BIN=$(CURDIR)/$(BUILD)/faults/bin FTE_WALK_STOP=$(STOP) \
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider test/chaos/faults_test.py -k stopped_there
 MIN ?= 30
 LOG ?= postgres kafka
 soak: ## a hundred conversations and faults of every kind for MIN=30 minutes (LOG=kafka: only there; SOAK_ARGS="--seed N")

@@ -61,8 +61,8 @@ def patient_table(tmp_path):
 class Customers:
     """Rounds of everything that a customer can do, until it has worked."""
 
-    def __init__(self, system):
-        self.system, self.accepted, self.poisoned = system, [], []
+    def __init__(self, system, patience_s):
+        self.system, self.patience_s, self.accepted, self.poisoned = system, patience_s, [], []
 
     def until_202(self, path, body):
         def posted():
@@ -72,7 +72,7 @@ class Customers:
             except OSError:
                 return None
 
-        return wait_for(posted, 60, f"a 202 of {path}", 0.02)
+        return wait_for(posted, self.patience_s, f"a 202 of {path}", 0.02)
 
     def look(self, path):
         try:
@@ -129,8 +129,8 @@ def replay(system):
     wait_for(lambda: system.sql("select count(*) from dead_letters where state = 'dead'") == [(0,)], what="no dead letter")
 
 
-def walk(system, wanted, seconds=WALK_S):
-    customers = Customers(system)
+def walk(system, wanted, seconds=WALK_S, patience_s=60):
+    customers = Customers(system, patience_s)
     system.sql(PREPARE)
     end, n = time.monotonic() + seconds, 0
     while (missing := wanted - struck(system)):
@@ -240,12 +240,13 @@ def test_stopped_there_it_still_happens_once(backend, monkeypatch, patient_table
     faults = [f"{point}:stop" for point in sorted(wanted)] + DEATHS
     faults += [f"{commit}:error@{hit}" for commit in failing_commits() for hit in (2, 5, 9, 14, 20, 27, 35)]
     over = threading.Event()
-    with System(table=patient_table, kafka=int(backend == "kafka"), FTE_FAULT=",".join(faults), FTE_METRICS_INTERVAL="1s") as s:
+    with System(table=patient_table, kafka=int(backend == "kafka"), ready_s=60 + 10 * STOP_S, FTE_FAULT=",".join(faults),
+                FTE_METRICS_INTERVAL="1s") as s:
         s.fte("scale", "edge", "2", check=True)
         waker = threading.Thread(target=continue_stopped, args=(s, over), daemon=True)
         waker.start()
         try:
-            walk(s, wanted, seconds=60 + 60 * STOP_S)
+            walk(s, wanted, seconds=60 + 60 * STOP_S, patience_s=60 + 20 * STOP_S)
             assert_whole(s)
         finally:
             over.set()

@@ -50,11 +50,12 @@ class System:
     """`settings` are FTE_* variables; `table` is a child table other than the checkout's; `knowledge`
     are the files or directories that are imported before the start; `kafka` is how many brokers keep the
     log (0: it is in PostgreSQL); `beside` is a system that runs, and this is a second node of it: with the same
-    database and log, and a supervisor, a router and actors of its own."""
+    database and log, and a supervisor, a router and actors of its own; `ready_s` is how long a start may take."""
 
-    def __init__(self, table=None, knowledge=("docs/guide",), state=None, kafka=0, beside=None, **settings):
+    def __init__(self, table=None, knowledge=("docs/guide",), state=None, kafka=0, beside=None, ready_s=60.0, **settings):
         self.kafka = beside.kafka if beside else kafka
         self.beside = beside
+        self.ready_s = ready_s
         self.table = table or os.environ.get("FTE_TEST_TABLE")  # to try another table with all tests
         self.knowledge = knowledge
         self.keep = state is not None
@@ -124,7 +125,7 @@ class System:
                 [os.path.join(ROOT, "actors/edge/broker/broker.sh"), "watch", self.state], stdout=subprocess.DEVNULL,
                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def wait_ready(self, deadline=60.0):
+    def wait_ready(self, deadline=None):
         def ready():
             if self.supervisor.poll() is not None:
                 raise AssertionError(f"the supervisor ended: {self.supervisor.returncode}\n{self.logs()[-4000:]}")
@@ -134,7 +135,7 @@ class System:
                 return False
 
         try:
-            wait_for(ready, deadline, "readiness", 0.05)
+            wait_for(ready, deadline or self.ready_s, "readiness", 0.05)
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.logs()[-4000:]}") from None
 

@@ -16,6 +16,7 @@ struct worker {
     size_t service_n;
     uint32_t pid;
     uint32_t free;
+    uint32_t given;
     bool closed;
     uint64_t last_turn; /* when it was last chosen */
     struct entry *held;
@@ -66,6 +67,7 @@ credit_ready(struct credit *c, struct str route, struct str service, uint32_t sl
         w = xcalloc(1, sizeof(*w));
         memcpy(w->route, route.p, route.n);
         w->route_n = route.n;
+        w->given = 1;
         HASH_ADD_KEYPTR(hh, c->workers, w->route, (unsigned)w->route_n, w);
     }
     memcpy(w->service, service.p ? service.p : "", service.n);
@@ -118,6 +120,7 @@ credit_take(struct credit *c, struct str service)
     }
     if (best != NULL) {
         best->free--;
+        best->given++;
         best->last_turn = ++c->turn;
     }
     return best;
@@ -202,6 +205,12 @@ uint32_t
 worker_free(const struct worker *w)
 {
     return w->free;
+}
+
+uint32_t
+worker_given(const struct worker *w)
+{
+    return w->given;
 }
 
 void **

@@ -53,6 +53,8 @@ struct str worker_route(const struct worker *w);
 struct str worker_service(const struct worker *w);
 uint32_t worker_pid(const struct worker *w);
 uint32_t worker_free(const struct worker *w);
+/* How often it was chosen, plus 1; a second READY doesn't change it. */
+uint32_t worker_given(const struct worker *w);
 /* A place for the router's own things (its watch on the process). */
 void **worker_data(struct worker *w);
 /* Calls fn for every worker; fn may remove the one that it is given. */

@@ -270,16 +270,28 @@ tell_service_up(void *arg, struct worker *w)
     }
 }
 
+/* The slots that it says less what was still on its way to it: it could not know of that. Two
+ * greetings may be on their way to it at once. */
+static uint32_t
+slots_of(const struct worker *w, const struct head *h)
+{
+    bool repeats = w != NULL && h->attempt > 0 && h->attempt < worker_given(w);
+    uint32_t unseen = repeats ? worker_given(w) - h->attempt : 0;
+
+    return h->count > unseen ? h->count - unseen : 0;
+}
+
 static void
 worker_ready(struct router *self, struct message *m, const struct head *h)
 {
     struct worker *w = credit_find(self->credit, from_of(m));
     struct lost up = {.router = self, .service = h->service};
+    uint32_t slots = slots_of(w, h);
 
     if (w != NULL) {
         router_forget(self, w);
     }
-    w = credit_ready(self->credit, from_of(m), h->service, h->count, process_of(m, h->pid));
+    w = credit_ready(self->credit, from_of(m), h->service, slots, process_of(m, h->pid));
     watch_worker(self, w);
     log_debug("worker_ready", "service=%.*s slots=%u pid=%u", STR_ARG(h->service), h->count,
               worker_pid(w));
@@ -385,11 +397,16 @@ to_owner(struct router *self, struct message *m, const struct head *h)
 
 /* --- the switch ----------------------------------------------------------------------------- */
 
-/* "Who are you?": a worker answers with its READY. */
+/* "Who are you?": a worker answers with its READY, which says how much of what we gave it has. */
 static void
 greet(struct router *self, struct message *m)
 {
-    say(self, from_of(m), &(struct head){.type = HEAD_READY, .generation = self->generation},
+    const struct worker *w = credit_find(self->credit, from_of(m));
+
+    say(self, from_of(m),
+        &(struct head){.type = HEAD_READY,
+                       .attempt = w != NULL ? worker_given(w) : 1,
+                       .generation = self->generation},
         STR(""));
 }
 

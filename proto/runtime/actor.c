@@ -111,6 +111,7 @@ announce(struct actor *self)
     mailbox_send(self,
                  &(struct head){.type = HEAD_READY,
                                 .service = str_of(self->spec->service),
+                                .attempt = self->greeting,
                                 .count = self->spec->service && slots > self->held
                                              ? slots - (uint32_t)self->held
                                              : 0,
@@ -162,6 +163,7 @@ router_said_ready(struct actor *self, const struct head *h)
     }
     bool changed = h->generation != self->generation;
     self->generation = h->generation;
+    self->greeting = h->attempt;
     self->announced = false;
     announce(self);
     if (changed) {

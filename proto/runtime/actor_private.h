@@ -51,6 +51,7 @@ struct actor {
     struct lifeline lifeline;
     bool remote;         /* the router is reached by tcp: on another machine, perhaps */
     uint32_t generation; /* of the router; 0 = not heard yet */
+    uint32_t greeting;   /* the number in its last READY, and the units that came since */
     int holds;
     bool announced; /* READY was said to this generation of the router */
     bool lined;     /* READY was said on the lifeline */

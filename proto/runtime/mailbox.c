@@ -201,6 +201,7 @@ receive_call(struct actor *self, const struct head *h, struct str body)
 void
 mailbox_receive(struct actor *self, const struct head *h, struct str body)
 {
+    self->greeting++;
     if (h->type == HEAD_WORK && self->spec->work != NULL) {
         receive_work(self, h, body);
     } else if (h->type == HEAD_CALL && self->spec->call != NULL) {

@@ -196,11 +196,26 @@ check_silence(void *arg, struct worker *w)
     }
 }
 
+/* We ourselves were stopped or starved for so long: what they said meanwhile is still to be read.
+ */
+static void
+excuse(void *arg, struct worker *w)
+{
+    struct watch *watch = *worker_data(w);
+
+    watch->heard_ms += *(int64_t *)arg;
+}
+
 static void
 on_tick(void *arg)
 {
     struct router *self = arg;
+    int64_t late_ms = clock_ms() - self->ticked_ms - LIFELINE_TICK_MS / 2;
 
+    self->ticked_ms = clock_ms();
+    if (late_ms > 0) {
+        credit_each(self->credit, excuse, &late_ms);
+    }
     if (lifeline_tick(&self->lifeline, self->counters[COUNT_ROUTED], 0) < 0) {
         log_fatal(EX_TEMPFAIL, "supervisor_gone", "%s", "");
     }

@@ -36,6 +36,7 @@ struct router {
     struct lifeline lifeline;
     uint32_t generation; /* random per start, never 0 */
     uint64_t counters[COUNT_SIZE];
+    int64_t ticked_ms; /* when we last looked for silence */
     struct buf scratch;
     int signal_fd;
     int lock_fd;

@@ -74,6 +74,7 @@ static void
 start(struct tree *t, struct child *c, int64_t now_ms)
 {
     if (child_start(c, t->bin_dir, now_ms)) {
+        c->kill_at_ms = 0; /* what was done to the one before it counts no more */
         relay_note(t->relay, "info", "started", "name=%s child=%d", c->name, (int)c->pid);
         return;
     }

@@ -287,6 +287,17 @@ def test_the_drain_budget_ends_everything(tree):
     assert not any(alive(p) for p in pids)
 
 
+def test_the_drain_budget_ends_also_who_was_killed_and_started_again_before(tree):
+    script = "trap : TERM; echo READY >&3; while :; do echo T 0 0 >&3; sleep 0.1; done"
+    rows = row("a", f'sh -c "{script}"', shutdown="200ms") + row("b", tree.actor, shutdown="20s", environment="SLOW=15")
+    tree.start(rows, env={"FTE_DRAIN_BUDGET": "1s"})
+    first, _ = tree.wait("a")["pid"], tree.wait("b")
+    assert tree.fte("restart", "a").returncode == 0
+    tree.wait("a", other_than=first)
+    tree.process.send_signal(signal.SIGTERM)  # the budget is over before it is a's turn
+    assert tree.process.wait(DEADLINE) == 0
+
+
 @pytest.mark.parametrize("strategy, same", [
     ("one_for_one", {"a": True, "c": True}),
     ("rest_for_one", {"a": True, "c": False}),

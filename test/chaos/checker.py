@@ -4,8 +4,9 @@
 
 It knows nothing of how the system works, only what it promises (docs/architecture.md). INVARIANTS are the ten
 promises; each check finds violations of one of them: no row, no violation. checker_test.py doctors a healthy
-history for each check and wants it to be found. The journal is written by whoever sends: a line of JSON for each
-try, {"at", "id", "status"}, with the id of the message; a 202 is what the promises begin with.
+history for each check and wants it to be found; safeguards_test.py takes the safeguards away from a live system. The
+journal is written by whoever sends: a line of JSON for each try, {"at", "id", "status"}, with the id of the message;
+a 202 is what the promises begin with.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import psycopg2
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration"))
 from topics import KafkaTopics, PostgresTopics  # noqa: E402
 
+INCOMING = "fte.tickets.incoming"
 NAMESPACE = uuid.UUID("5f1b0c9e-3d52-4a77-9c61-0e84b24d7a13")
 
 INVARIANTS = {
@@ -38,18 +40,27 @@ INVARIANTS = {
 
 # (check, invariant, SQL that gives one row per violation)
 CHECKS = [
+    # By message and not by unit: a letter may tell of messages that another unit has answered.
     ("one_outcome", "one outcome",
-     """select u.unit_id::text, r.n, e.n, d.n
-          from (select distinct unit_id from messages where direction = 'inbound') u
+     """select i.id::text, r.n, e.n, d.n from messages i
           cross join lateral (select count(*) n from messages m
-             where m.unit_id = u.unit_id and m.direction = 'outbound' and m.author = 'fte') r
-          cross join lateral (select count(*) n from escalations x where x.id = u.unit_id) e
+             where m.unit_id = i.unit_id and m.direction = 'outbound' and m.author = 'fte') r
+          cross join lateral (select count(*) n from escalations x where x.id = i.unit_id) e
           cross join lateral (select count(*) n from dead_letters l
-             where l.unit_id = u.unit_id and l.state <> 'replayed') d
-         where r.n + e.n + d.n <> 1"""),
+             where (l.unit_id = i.unit_id or i.id = any(l.message_ids)) and l.state <> 'replayed') d
+         where i.direction = 'inbound' and r.n + e.n + d.n <> 1"""),
+    ("stored_once", "one outcome", "select id::text, count(*) from messages group by id having count(*) > 1"),
+    ("outcome_of_nothing", "one outcome",
+     """select o.id::text from (select unit_id as id from messages where direction = 'outbound' and author = 'fte'
+                                union select id from escalations) o
+         where not exists (select from messages m where m.id = o.id and m.direction = 'inbound')"""),
     ("one_ticket", "one ticket",
      """select c.id::text, count(t.id) from conversations c left join tickets t on t.conversation_id = c.id
          group by c.id having count(t.id) <> 1"""),
+    # What is written now belongs to the open one: two would be two tickets for one matter.
+    ("one_conversation", "one ticket",
+     """select customer_id::text, channel, count(*) from conversations where closed_at is null
+         group by 1, 2 having count(*) > 1"""),
     ("one_reply", "one reply",
      """select unit_id::text, count(*) from messages where direction = 'outbound' and author = 'fte'
          group by unit_id having count(*) > 1"""),
@@ -59,11 +70,27 @@ CHECKS = [
             on m.unit_id = o.id where o.id is null or m.unit_id is null"""),
     ("one_escalation", "one escalation",
      "select id::text, count(*) from escalations group by id having count(*) > 1"),
-    # A person who gives a conversation back closes its escalations.
+    # A person who gives a conversation back closes its escalations. Until then nothing that came later is answered. By
+    # the order of the messages, too: a transaction's time is that of its begin, not of its commit.
     ("no_reply_after_escalation", "no reply after",
      """select m.unit_id::text from messages m join escalations e using (conversation_id)
-         where m.direction = 'outbound' and m.author = 'fte' and m.created_at > e.created_at
-           and e.status <> 'closed'"""),
+          left join messages q on q.id = e.id left join messages i on i.id = m.unit_id
+         where m.direction = 'outbound' and m.author = 'fte' and e.status <> 'closed' and m.unit_id <> e.id
+           and (m.created_at > e.created_at or i.seq > q.seq)"""),
+    ("no_reply_while_owned", "no reply after",
+     """select m.unit_id::text from messages m join escalations e using (conversation_id)
+          cross join lateral (select min(created_at) as at from ticket_notes n where n.ticket_id = e.ticket_id
+             and n.kind in ('released', 'closed') and n.created_at > e.created_at) given_back
+         where m.direction = 'outbound' and m.author = 'fte' and e.status = 'closed'
+           and m.created_at > e.created_at and m.created_at < given_back.at"""),
+    ("handed_over", "no reply after",
+     """select e.id::text from escalations e join conversations c on c.id = e.conversation_id
+          join tickets t on t.id = e.ticket_id
+         where e.status <> 'closed' and (c.state <> 'human' or t.status <> 'escalated')"""),
+    ("owned_by_somebody", "no reply after",
+     """select c.id::text from conversations c where c.state = 'human' and not exists (
+          select from escalations e where e.conversation_id = c.id and e.status <> 'closed')"""),
+    # But for what a person had done again later.
     ("order", "order",
      """select conversation_id::text, unit_id::text from (
           select q.conversation_id, q.unit_id, r.seq as reply,
@@ -71,29 +98,41 @@ CHECKS = [
                                   rows between unbounded preceding and 1 preceding) as before
             from (select conversation_id, unit_id, min(seq) as first from messages
                    where direction = 'inbound' group by 1, 2) q
-            join messages r on r.unit_id = q.unit_id and r.direction = 'outbound' and r.author = 'fte') x
+            join messages r on r.unit_id = q.unit_id and r.direction = 'outbound' and r.author = 'fte'
+           where not exists (select from dead_letters d where d.unit_id = q.unit_id)) x
          where reply < before"""),
     ("one_customer", "one customer",
      """select kind, assurance, count(distinct customer_id) from customer_identifiers where resolves
          group by kind, assurance, value having count(distinct customer_id) > 1"""),
+    # As many steps as there are numbers, in the order of their numbers, and the last one is what was done.
     ("evidence", "evidence",
      """select m.unit_id::text, a.tools from messages m
-          left join lateral (select string_agg(tool, ' ' order by step) as tools from agent_runs
-             where unit_id = m.unit_id) a on true
-         where m.direction = 'outbound' and m.author = 'fte' and coalesce(a.tools, '') !~
-           '^create_ticket get_customer_history (search_knowledge_base ){1,2}send_response'"""),
-    ("handed_over", "no reply after",
-     """select e.id::text from escalations e join conversations c on c.id = e.conversation_id
-          join tickets t on t.id = e.ticket_id where c.state <> 'human' or t.status <> 'escalated'"""),
+          left join lateral (select string_agg(tool, ' ' order by step) as tools, count(*) n, max(step) last,
+                                    (array_agg(result ->> 'text' order by step desc))[1] as text
+             from agent_runs where unit_id = m.unit_id) a on true
+         where m.direction = 'outbound' and m.author = 'fte' and not (coalesce(a.tools, '') ~
+           '^create_ticket get_customer_history( search_knowledge_base){1,2} send_response$'
+           and a.n = a.last and a.text = m.body)"""),
+    ("evidence_of_escalation", "evidence",
+     """select e.id::text, e.reason, a.tools from escalations e
+          cross join lateral (select string_agg(tool, ' ' order by step) as tools
+             from agent_runs where unit_id = e.id) a
+         where a.tools !~ '^create_ticket( get_customer_history( search_knowledge_base){1,2})? escalate_to_human$'
+           and not (e.reason = 'human_owned' and a.tools ~ ' send_response$')"""),
+    ("sentiment", "evidence",
+     """select i.id::text from messages i where i.direction = 'inbound' and i.sentiment is null and exists (
+          select from messages m where m.unit_id = i.unit_id and m.direction = 'outbound' and m.author = 'fte'
+          union all select from escalations e where e.id = i.unit_id)"""),
+    # Where one of its messages got as far as to a ticket.
     ("dead_letter_noted", "dead letters told",
-     """select d.unit_id::text from dead_letters d join messages m on m.id = d.unit_id
-          join tickets t on t.conversation_id = m.conversation_id
+     """select distinct d.unit_id::text from dead_letters d join messages m on m.id = any(d.message_ids)
          where d.state = 'dead' and not exists (select from ticket_notes n
-           where n.ticket_id = t.id and n.unit_id = d.unit_id and n.kind = 'dead_letter')"""),
+           where n.ticket_id = m.conversation_id and n.unit_id = d.unit_id and n.kind = 'dead_letter')"""),
 ]
 # Checks of more than the tables: with what every one is compared.
-OTHERS = {"nothing_lost": "one outcome", "in_the_log": "in the log", "escalation_on_topic": "one escalation",
-          "dead_letter_on_topic": "dead letters told"}
+OTHERS = {"nothing_lost": "one outcome", "died": "one outcome", "in_the_log": "in the log", "raw_in_the_log": "in the log",
+          "as_it_was_said": "in the log", "customer_of_address": "one customer", "escalation_on_topic": "one escalation",
+          "told_only": "one escalation", "order_of_log": "order", "dead_letter_on_topic": "dead letters told"}
 INVARIANT_OF = {name: invariant for name, invariant, _ in CHECKS} | OTHERS
 
 
@@ -108,23 +147,54 @@ def derived(space, unit):
     return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
-def check(sql, accepted, topics=None):
-    """`sql(query)` gives rows; `accepted` are the ids of messages that got a 202; `topics` is the log (default:
-    PostgreSQL's). A list of (check, violation)."""
+def check(sql, accepted, topics=None, poison=None):
+    """`sql(query)` gives rows; `accepted` are the ids of messages that got a 202, or {id: the text that was sent};
+    `topics` is the log (default: PostgreSQL's); `poison` are the ids that may become dead letters (None: any). A list
+    of (check, violation)."""
     topics = topics or PostgresTopics(sql)
-    found = []
-    stored = {row[0] for row in sql("select id::text from messages where direction = 'inbound'")}
-    stored |= {row[0] for row in sql("select unit_id::text from dead_letters where unit_id is not null")}
-    incoming, escalated = set(topics.ids("fte.tickets.incoming")), set(topics.ids("fte.escalations"))
-    told = set(topics.dead_units())
-    found += [("nothing_lost", one) for one in accepted if one not in stored]
-    found += [("in_the_log", one) for one in accepted if one not in incoming]
-    found += [("escalation_on_topic", row) for row in sql("select id::text from escalations")
-              if derived("escalation", row[0]) not in escalated]
-    found += [("dead_letter_on_topic", row) for row in sql("select unit_id::text from dead_letters where state = 'dead'")
-              if row[0] not in told]
+    stored = dict(sql("select id::text, body from messages where direction = 'inbound'"))
+    letters = {row[0] for row in sql("select unnest(message_ids)::text from dead_letters")}
+    found = [("nothing_lost", one) for one in accepted if one not in stored and one not in letters]
+    if poison is not None:
+        found += [("died", row) for row in sql("select unit_id::text, service, error, why from dead_letters")
+                  if row[0] not in poison]
+    if isinstance(accepted, dict):
+        found += [("as_it_was_said", one) for one, text in accepted.items() if stored.get(one, text) != text]
+    found += check_topics(sql, accepted, topics)
     for name, _, query in CHECKS:
         found.extend((name, row) for row in sql(query))
+    return found
+
+
+def check_topics(sql, accepted, topics):
+    log, raw = topics.records(INCOMING), set(topics.ids("fte.channels.webform.inbound"))
+    incoming, escalated, told = {id for id, _ in log}, set(topics.ids("fte.escalations")), set(topics.dead_units())
+    escalations = {derived("escalation", row[0]): row for row in sql("select id::text from escalations")}
+    found = [("in_the_log", one) for one in accepted if one not in incoming]
+    found += [("raw_in_the_log", one) for one in accepted if one not in raw]
+    found += [("escalation_on_topic", row) for id, row in escalations.items() if id not in escalated]
+    found += [("told_only", id) for id in escalated if id not in escalations]
+    found += [("dead_letter_on_topic", row) for row in sql("select unit_id::text from dead_letters") if row[0] not in told]
+    return found + check_addresses(sql, log)
+
+
+def check_addresses(sql, log):
+    """All that came under one address is of one customer, and was stored in the log's order; but for what a person had
+    done again later."""
+    again = {row[0] for row in sql("select unnest(message_ids)::text from dead_letters")}
+    stored = {id: (customer, seq) for id, customer, seq in
+              sql("select id::text, customer_id::text, seq from messages where direction = 'inbound'")}
+    customers, last, found = {}, {}, []
+    for id, key in dict(log).items():  # each id where it stands first
+        if id not in stored:
+            continue
+        customer, seq = stored[id]
+        if customers.setdefault(key, customer) != customer:
+            found.append(("customer_of_address", (key, id)))
+        if id not in again:
+            if seq < last.get(key, 0):
+                found.append(("order_of_log", id))
+            last[key] = max(seq, last.get(key, 0))
     return found
 
 

@@ -11,7 +11,7 @@ import uuid
 import pytest
 
 import system as system_module
-from checker import check, message_id
+from checker import check, derived, message_id
 from system import System, wait_for
 
 BIN = os.environ.get("FTE_FAULTS_BIN")
@@ -66,8 +66,9 @@ def test_a_commit_that_does_not_happen_is_found(monkeypatch):
         unescalated = customer.struck_by("escalator.uncommitted.escalations", REFUND)
         customer.answered(QUESTION), customer.answered(REFUND)
         wait_for(lambda: s.actors()["edge"]["in_flight"] == 0, what="an edge that holds nothing")
-        assert found(s, customer) == sorted([("nothing_lost", unwritten), ("in_the_log", unwritten), ("evidence", unproven),
-                                             ("one_outcome", unsent), ("one_outcome", unescalated)])
+        assert found(s, customer) == sorted([("nothing_lost", unwritten), ("in_the_log", unwritten), ("raw_in_the_log", unwritten), ("evidence", unproven),
+                                             ("one_outcome", unsent), ("one_outcome", unescalated),
+                                             ("told_only", derived("escalation", unescalated))])
 
 
 @pytest.mark.parametrize("blind", [False, True], ids=["with its keys", "without them"])

@@ -30,7 +30,11 @@ class KafkaTopics:
 
     def ids(self, topic):
         """Of all records, each as often as it stands there."""
-        return [headers["ce_id"].decode() for _, headers, _ in read(self.brokers, topic)]
+        return [id for id, _ in self.records(topic)]
+
+    def records(self, topic):
+        """(id, key) of all records; those of a key in their order."""
+        return [(headers["ce_id"].decode(), key) for key, headers, _ in read(self.brokers, topic) if "ce_id" in headers]
 
     def dead_units(self):
         return [json.loads(value)["unit"] for _, _, value in read(self.brokers, "fte.dlq")]
@@ -52,7 +56,10 @@ class PostgresTopics:
         self.sql = sql
 
     def ids(self, topic):
-        return [row[0] for row in self.sql(f"select id::text from log_records where topic = '{topic}'")]
+        return [id for id, _ in self.records(topic)]
+
+    def records(self, topic):
+        return self.sql(f"select id::text, key from log_records where topic = '{topic}' order by record_offset")
 
     def dead_units(self):
         return [str(uuid.UUID(bytes=msgpack.unpackb(bytes(row[0]))["unit"]))

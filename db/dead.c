@@ -1,6 +1,10 @@
 #include "db/dead.h"
 
 #include "db/log.h"
+#include "proto/runtime/fault.h"
+
+#define HELD SQL_SAFEGUARD("fence", "owner = $3::bigint and fence = $4")
+#define NO_OUTCOME SQL_SAFEGUARD("other_outcomes", "not exists (select from outcome)")
 
 /* The gate of the three outcomes: the customer's lock, as the sender and the escalator take it
  * (db/batch.h), and the conversation's row. The insert that follows sees what they did, and they
@@ -15,13 +19,13 @@ static const struct pg_stmt dead_gate = {
 static const struct pg_stmt dead_insert = {
     "dead_insert",
     "with lease as (select 1 from log_partitions"
-    "  where topic = $1 and partition = $2::bigint and owner = $3::bigint and fence = $4),"
+    "  where topic = $1 and partition = $2::bigint and " HELD "),"
     " outcome as (select 1 from outbox where id = $6"
     "  union all select 1 from escalations where id = $6),"
     " dead as (insert into dead_letters (topic, partition, record_offset, unit_id, key, link_id,"
     "   message_ids, bodies, trace, received_at, error, service, why, attempts)"
     "  select $1, $2::bigint, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::bigint"
-    "  where exists (select from lease) and not exists (select from outcome)"
+    "  where exists (select from lease) and " NO_OUTCOME
     "  on conflict (unit_id) do update set state = 'dead', closed_at = null, created_at = now(),"
     "   record_offset = excluded.record_offset, error = excluded.error,"
     "   service = excluded.service, why = excluded.why, attempts = excluded.attempts,"

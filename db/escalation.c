@@ -1,5 +1,12 @@
 #include "db/escalation.h"
 
+#include "proto/runtime/fault.h"
+
+#define NO_OTHER_OUTCOME                                                                           \
+    SQL_SAFEGUARD("other_outcomes",                                                                \
+                  "not exists (select from outbox o where o.id = u.unit) and not exists"           \
+                  " (select from dead_letters d where d.unit_id = u.unit and d.state = 'dead')")
+
 static const struct pg_stmt customers = {
     "escalation_customers",
     "select c.id, c.name,"
@@ -47,9 +54,7 @@ static const struct pg_stmt store = {
     "                           sentiment, received_at)"
     "  select unit, conversation, customer, reason, evidence, summary, context, sentiment, received"
     "    from u"
-    "   where not exists (select from outbox o where o.id = u.unit)"
-    "     and not exists (select from dead_letters d where d.unit_id = u.unit and d.state = 'dead')"
-    "  on conflict (id) do nothing"
+    "   where " NO_OTHER_OUTCOME "  on conflict (id) do nothing"
     "  returning id, ticket_id, reason, summary, context, created_at"
     "), held as ("
     "  update conversations c set state = 'human', last_activity_at = now()"

@@ -1,6 +1,7 @@
 #include "db/kafka.h"
 
 #include "db/log.h"
+#include "proto/runtime/fault.h"
 
 #include <string.h>
 
@@ -87,11 +88,11 @@ static const struct pg_stmt find_records = {
     " from unnest($2::uuid[]) with ordinality as g(id, n)"
     " join kafka_records r on r.id = g.id and r.topic is not distinct from $1",
 };
+#define HELD SQL_SAFEGUARD("fence", "owner = $3::bigint and fence = $4")
 static const struct pg_stmt compose_records = {
     "kafka_compose",
     "with lane as materialized (select 1 from log_partitions"
-    "   where topic = $1 and partition = $2::bigint and owner = $3::bigint and fence = $4 for "
-    "share)"
+    "   where topic = $1 and partition = $2::bigint and " HELD " for share)"
     " update kafka_records r set unit = $6, unit_at = given.n - 1,"
     "   unit_size = cardinality($5::bigint[])"
     " from lane, unnest($5::bigint[]) with ordinality as given(record_offset, n)"

@@ -1,5 +1,7 @@
 #include "db/log.h"
 
+#include "proto/runtime/fault.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -311,20 +313,21 @@ static const struct pg_stmt member_leave = {
     "log_leave",
     "delete from log_members where owner = $1::bigint or lease_until < now() - interval '1 hour'",
 };
+#define STILL_HELD SQL_SAFEGUARD("fence_position", "p.owner = $2::bigint and p.fence = v.fence")
 static const struct pg_stmt position_move = {
     "log_position",
     "update log_partitions p set position = v.position"
     " from unnest($3::bigint[], $4::bigint[], $5::bigint[]) as v(partition, fence, position)"
-    " where p.topic = $1 and p.owner = $2::bigint and p.partition = v.partition"
-    "  and p.fence = v.fence and p.position <= v.position"
-    " returning p.partition",
+    " where p.topic = $1 and p.partition = v.partition and p.position <= v.position"
+    "  and " STILL_HELD " returning p.partition",
 };
+#define HELD SQL_SAFEGUARD("fence", "p.owner = $3::bigint and p.fence = $4")
 static const struct pg_stmt compose_unit = {
     "log_compose",
     "update log_records r set unit = $6, unit_at = given.n - 1, unit_size = "
     "cardinality($5::bigint[])"
     " from log_partitions p, unnest($5::bigint[]) with ordinality as given(record_offset, n)"
-    " where p.topic = $1 and p.partition = $2::bigint and p.owner = $3::bigint and p.fence = $4"
+    " where p.topic = $1 and p.partition = $2::bigint and " HELD
     "  and r.topic = p.topic and r.partition = p.partition"
     "  and r.record_offset = given.record_offset"
     " returning r.record_offset",

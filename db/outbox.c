@@ -1,5 +1,13 @@
 #include "db/outbox.h"
 
+#include "proto/runtime/fault.h"
+
+#define NOBODY_ELSES SQL_SAFEGUARD("gate", "c.state = 'automatic'")
+#define NO_OTHER_OUTCOME                                                                           \
+    SQL_SAFEGUARD("other_outcomes",                                                                \
+                  "not exists (select from escalations e where e.id = u.unit) and not exists"      \
+                  " (select from dead_letters d where d.unit_id = u.unit and d.state = 'dead')")
+
 /* The gate is the update: a conversation that a person took meanwhile is waited for, looked at
  * again, and passed over. Everything after it follows from its rows. */
 static const struct pg_stmt delivered = {
@@ -12,10 +20,8 @@ static const struct pg_stmt delivered = {
     "), gate as ("
     "  update conversations c set last_activity_at = now()"
     "    from u"
-    "   where c.id = u.conversation and c.customer_id = u.customer and c.state = 'automatic'"
-    "     and not exists (select from outbox o where o.id = u.unit)"
-    "     and not exists (select from escalations e where e.id = u.unit)"
-    "     and not exists (select from dead_letters d where d.unit_id = u.unit and d.state = 'dead')"
+    "   where c.id = u.conversation and c.customer_id = u.customer and " NOBODY_ELSES
+    "     and not exists (select from outbox o where o.id = u.unit) and " NO_OTHER_OUTCOME
     "  returning u.unit"
     "), born as ("
     "  insert into outbox (id, conversation_id, channel, state, message_id, sent_at)"

@@ -257,10 +257,14 @@ static bool
 send_stmt(struct pg *pg, struct pg_txn *t, int i)
 {
     const struct pg_stmt *stmt = t->stmts[i].stmt;
+    const struct pg_stmt unnamed = {"", fault_sql(stmt->sql)};
     const char *values[PG_MAX_PARAMS];
     int lengths[PG_MAX_PARAMS], formats[PG_MAX_PARAMS];
     int n = t->stmts[i].param_n;
 
+    if (unnamed.sql != stmt->sql) { /* a safeguard in it is taken away: for this once */
+        stmt = &unnamed;
+    }
     if (!is_prepared(pg, stmt)) {
         if (!PQsendPrepare(pg->conn, stmt->name, stmt->sql, 0, NULL)) {
             return false;
@@ -269,7 +273,7 @@ send_stmt(struct pg *pg, struct pg_txn *t, int i)
             assert(pg->prepared_n < MAX_PREPARED);
             pg->prepared[pg->prepared_n++] = stmt;
         }
-        push_item(pg, (struct item){.kind = ITEM_PREPARE, .txn = t, .stmt = stmt});
+        push_item(pg, (struct item){.kind = ITEM_PREPARE, .txn = t, .stmt = t->stmts[i].stmt});
     }
     for (int k = 0; k < n; k++) {
         const struct pg_param *p = &t->params[t->stmts[i].param_first + k];
@@ -280,7 +284,7 @@ send_stmt(struct pg *pg, struct pg_txn *t, int i)
     if (!PQsendQueryPrepared(pg->conn, stmt->name, n, values, lengths, formats, 1)) {
         return false;
     }
-    push_item(pg, (struct item){.kind = ITEM_QUERY, .txn = t, .stmt = stmt});
+    push_item(pg, (struct item){.kind = ITEM_QUERY, .txn = t, .stmt = t->stmts[i].stmt});
     return true;
 }
 

@@ -15,6 +15,7 @@
 #include "db/batch.h"
 #include "db/run.h"
 #include "proto/runtime/actor.h"
+#include "proto/runtime/fault.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -302,7 +303,7 @@ stored(struct actor *self, const struct pg_reply *reply, struct unit **units, si
 {
     const PGresult *before = reply->results[RUN_WRITE_RESULTS - 1];
 
-    for (int row = 0; row < PQntuples(before); row++) {
+    for (int row = 0; row < PQntuples(before) && SAFEGUARD("stored_decision"); row++) {
         struct run_decision d;
 
         run_decision(before, row, &d);

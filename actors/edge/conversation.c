@@ -3,6 +3,7 @@
 #include "actors/edge/unit.h"
 
 #include "proto/err.h"
+#include "proto/runtime/fault.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ find_or_new(struct edge *edge, struct str key, int32_t partition)
     memcpy(name, &partition, sizeof(partition));
     memcpy(name + sizeof(partition), key.p, key.n);
     HASH_FIND(hh, edge->conversations, name, name_n, c);
-    if (c != NULL) {
+    if (c != NULL && SAFEGUARD("one_in_flight")) {
         return c;
     }
     c = xcalloc(1, sizeof(*c) + name_n);
@@ -52,7 +53,7 @@ record_new(struct edge *edge, const struct rlog_record *r)
                            .unit = r->unit,
                            .unit_at = r->unit_at,
                            .unit_size = r->unit_size,
-                           .recovered = r->recovered,
+                           .recovered = r->recovered && SAFEGUARD("recovered"),
                            .received_us = r->received_us,
                            .err = r->err,
                            .why = r->why};
@@ -100,7 +101,7 @@ is_remainder(const struct conversation *c, const struct record *rec)
 {
     const struct record *before;
 
-    if (id_is_nil(rec->unit) || rec->unit_at == 0) {
+    if (id_is_nil(rec->unit) || rec->unit_at == 0 || !SAFEGUARD("remainder")) {
         return false;
     }
     before = last_waiting(c);

@@ -12,6 +12,7 @@
 
 #include "db/log.h"
 #include "proto/err.h"
+#include "proto/runtime/fault.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -172,6 +173,9 @@ deadline_over(void *arg)
     struct delivery *d = arg;
 
     d->timer = NULL;
+    if (!SAFEGUARD("deadline")) {
+        return;
+    }
     fail_counted(d, ERR_TIMEOUT, STR("edge"), STR("no outcome in time"));
 }
 
@@ -200,6 +204,9 @@ delivery_again(struct edge *edge)
 {
     struct delivery *d, *next;
 
+    if (!SAFEGUARD("generation")) {
+        return;
+    }
     HASH_ITER(hh, edge->deliveries, d, next)
     {
         if (d->state == DELIVERY_IN_FLIGHT || (d->state == DELIVERY_WAITING && d->busy)) {
@@ -313,7 +320,8 @@ delivery_outcome(struct edge *edge, const struct head *h, int err, struct str wh
         settled(d);
         return;
     }
-    if (d->state != DELIVERY_IN_FLIGHT || h->generation != d->generation) {
+    if (d->state != DELIVERY_IN_FLIGHT || h->generation != d->generation ||
+        (h->type == HEAD_LOST && !SAFEGUARD("lost"))) {
         edge->count.ignored++;
         return;
     }

@@ -267,6 +267,9 @@ append_send(struct kafka *k, struct kappend *a)
             entry_send(k, &a->entries[i]);
         }
     }
+    if (!SAFEGUARD("report")) {
+        answer(a, 0);
+    }
     if (--a->open == 0) {
         answer(a, a->err);
         free(a);

@@ -12,6 +12,7 @@
 #include "actors/escalator/handoff.h"
 #include "db/actor_pg.h"
 #include "db/batch.h"
+#include "proto/runtime/fault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -271,7 +272,7 @@ published(struct actor *self, void *arg, int err, const msgpack_object *body)
         log_warn("not_published", "units=%zu err=%s", p->n, err_str(err));
     }
     for (size_t i = 0; i < p->n; i++) {
-        if (err == 0 || never) {
+        if (err == 0 || never || !SAFEGUARD("told")) {
             unit_done(self, p->units[i]);
         } else {
             unit_retry(self, p->units[i], ERR_UNAVAILABLE, "log");

@@ -219,12 +219,13 @@ take_batch(struct actor *self, struct mailbox *box, struct unit **ret)
     size_t n = 0;
 
     while (box->first != NULL && n < ACTOR_BATCH_MAX) {
-        bool alone = box->first->unit.head.attempt >= ALONE_FROM_ATTEMPT;
+        bool alone = box->first->unit.head.attempt >= ALONE_FROM_ATTEMPT && SAFEGUARD("alone");
         struct held *u;
         if (alone && n > 0) {
             break;
         }
         u = take_first(box);
+        (void)FAULT_AT("before_work", log_id(u->unit.head.id));
         u->in_hand = true;
         self->in_hand++;
         ret[n++] = &u->unit;
@@ -291,7 +292,9 @@ settle(struct actor *self, struct unit *unit, uint32_t type, struct str service,
 
     h.type = type;
     h.service = service;
-    mailbox_send(self, &h, body);
+    if (!FAULT_AT("before_settle", log_id(unit->head.id))) {
+        mailbox_send(self, &h, body);
+    }
     if (unit->envelope != NULL) {
         HASH_DEL(self->by_id, u);
     }

@@ -161,12 +161,13 @@ bench: ## conversations per second, latency, memory, and the same SQL alone
 	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/load
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/bench/bench.py $(BENCH_ARGS)
-chaos: ## kills everything under load, with the log in Kafka and in PostgreSQL, and lets a checker judge (CHAOS_ARGS="--seed N")
+# Brokers of Kafka (0: the log is in PostgreSQL) and minutes of each run.
+CHAOS ?= 0:4 1:3 3:3
+chaos: ## faults of every kind for 10 minutes, the log in PostgreSQL, Kafka, three brokers (CHAOS="0:2 1:2", CHAOS_ARGS="--seed N")
 	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build
-	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py --kafka 1 $(CHAOS_ARGS)
-	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py --kafka 3 $(CHAOS_ARGS)
-	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/chaos.py $(CHAOS_ARGS)
+	@for run in $(CHAOS); do FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/soak.py --kafka $${run%:*} \
+		--minutes $${run#*:} $(CHAOS_ARGS) || exit 1; done
 STOP ?= 15
 walk: ## stops every process at every fault point for STOP=15 seconds, on both logs (kills, failures and delays there: make test)
 	@supervisor/setup.sh build run kafka test
@@ -176,7 +177,7 @@ walk: ## stops every process at every fault point for STOP=15 seconds, on both l
 		/usr/bin/python3 -m pytest -q -p no:cacheprovider test/chaos/faults_test.py -k stopped_there
 MIN ?= 30
 LOG ?= postgres kafka
-soak: ## a hundred conversations and faults of every kind for MIN=30 minutes (LOG=kafka: only there; SOAK_ARGS="--seed N")
+soak: ## the same for MIN=30 minutes on each log (LOG=kafka: only there; SOAK_ARGS="--seed N")
 	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@for log in $(LOG); do FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/soak.py --minutes $(MIN) \

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +17,7 @@ lifeline_init(struct lifeline *l)
 
     l->fd = -1;
     l->next_tick_ms = 0;
+    l->told_settled = false;
     if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(LIFELINE_FD, &st) != 0 ||
         !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
         return;
@@ -56,10 +56,11 @@ lifeline_tick(struct lifeline *l, uint64_t settled, uint64_t in_flight)
     char line[64];
     int n;
 
-    if (now >= l->next_tick_ms) {
+    if (now >= l->next_tick_ms || (settled > 0 && !l->told_settled)) {
         n = snprintf(line, sizeof(line), "T %llu %llu\n", (unsigned long long)settled,
                      (unsigned long long)in_flight);
         l->next_tick_ms = now + LIFELINE_TICK_MS;
+        l->told_settled = settled > 0;
         if (!say(l, line, (size_t)n)) {
             return -1;
         }

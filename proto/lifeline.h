@@ -1,13 +1,15 @@
 /* lifeline - what a child tells its supervisor over file descriptor 3.
  *
  * "READY\n" once when it can work, then each second a tick "T <settled> <in flight>\n": the number
- * of things it has settled since its start, and of those that it holds now. Ten seconds without a
- * tick and the supervisor takes it for hung. "DEGRADED <why>\n" and "OK\n" may stand between them:
+ * of things it has settled since its start, and of those that it holds now. One more tick comes at
+ * once when the first thing is settled: that is when a restarted process is back at work. Ten
+ * seconds without a tick and the supervisor takes it for hung. "DEGRADED <why>\n" and "OK\n" may stand between them:
  * alive, but something that it needs is away. EPIPE tells the child that its supervisor is gone.
  */
 #ifndef PROTO_LIFELINE_H
 #define PROTO_LIFELINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LIFELINE_FD 3
@@ -16,6 +18,7 @@
 struct lifeline {
     int fd;               /* LIFELINE_FD, or -1 where the process runs without a supervisor */
     int64_t next_tick_ms; /* on CLOCK_MONOTONIC */
+    bool told_settled;    /* a tick has told that something is settled */
 };
 
 /* Takes fd 3 if it is a pipe or socket that can be written to (made close-on-exec, non-blocking).

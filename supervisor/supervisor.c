@@ -251,12 +251,17 @@ serve_children(struct supervisor *s, int64_t now_ms)
 {
     for (size_t i = 0; i < s->tree.n; i++) {
         struct child *c = s->tree.children[i];
+        bool idle = c->settled == 0;
         /* What a child waits for before its first READY is in `fte status`, not in the log. */
         if (c->lifeline >= 0 && child_listen(c, now_ms) && c->state != CHILD_STARTING) {
             relay_note(&s->relay, c->state == CHILD_READY ? "info" : "warn", child_state_str(c),
                        "name=%s child=%d after_ms=%lld%s%s%s", c->name, (int)c->pid,
                        (long long)(now_ms - c->started_ms), c->why[0] ? " why=\"" : "", c->why,
                        c->why[0] ? "\"" : "");
+        }
+        if (idle && c->settled > 0) {
+            relay_note(&s->relay, "info", "works", "name=%s child=%d after_ms=%lld", c->name,
+                       (int)c->pid, (long long)(now_ms - c->started_ms));
         }
         relay_read(&s->relay, &c->log, c->name, now_ms);
     }

@@ -13,6 +13,7 @@
 
 static const char *const counter_names[COUNT_SIZE] = {
     [COUNT_ROUTED] = "routed",
+    [COUNT_SETTLED] = "settled",
     [COUNT_BUSY] = "busy",
     [COUNT_LOST] = "lost",
     [COUNT_DEATHS] = "deaths",
@@ -392,7 +393,9 @@ static void
 to_owner(struct router *self, struct message *m, const struct head *h)
 {
     settled(self, m, h);
-    forward(self, h->route, h, m);
+    if (forward(self, h->route, h, m) && h->type == HEAD_DONE) {
+        self->counters[COUNT_SETTLED]++;
+    }
 }
 
 /* --- the switch ----------------------------------------------------------------------------- */

@@ -207,6 +207,14 @@ excuse(void *arg, struct worker *w)
 }
 
 static void
+tick(struct router *self)
+{
+    if (lifeline_tick(&self->lifeline, self->counters[COUNT_SETTLED], 0) < 0) {
+        log_fatal(EX_TEMPFAIL, "supervisor_gone", "%s", "");
+    }
+}
+
+static void
 on_tick(void *arg)
 {
     struct router *self = arg;
@@ -216,9 +224,7 @@ on_tick(void *arg)
     if (late_ms > 0) {
         credit_each(self->credit, excuse, &late_ms);
     }
-    if (lifeline_tick(&self->lifeline, self->counters[COUNT_ROUTED], 0) < 0) {
-        log_fatal(EX_TEMPFAIL, "supervisor_gone", "%s", "");
-    }
+    tick(self);
     credit_each(self->credit, check_silence, self);
 }
 
@@ -270,7 +276,10 @@ on_socket(void *arg, int events)
         zmq_msg_close(&m.head);
         zmq_msg_close(&m.body);
         if (!got) {
-            return;
+            break;
         }
+    }
+    if (self->counters[COUNT_SETTLED] > 0 && !self->lifeline.told_settled) {
+        tick(self); /* the first: back at work */
     }
 }

@@ -17,6 +17,7 @@
 /* What is counted; names in route.c. Asked by CALL to the service `router`. */
 enum counter {
     COUNT_ROUTED,      /* messages handed on */
+    COUNT_SETTLED,     /* of these, the ends of units (DONE) */
     COUNT_BUSY,        /* refused for want of credit */
     COUNT_LOST,        /* units in the hands of workers that died */
     COUNT_DEATHS,      /* workers that died */

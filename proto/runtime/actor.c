@@ -190,6 +190,7 @@ tell_outcome(struct actor *self, const struct head *h, struct str body)
         err = error_unpack(body, &u, &why);
     }
     if (self->spec->outcome != NULL) {
+        self->settled += h->type == HEAD_DONE;
         self->spec->outcome(self, h, err, why);
     }
     msgpack_unpacked_destroy(&u);
@@ -324,6 +325,9 @@ turn_end(void *arg)
     struct actor *self = arg;
 
     mailbox_turn(self);
+    if (self->settled > 0 && !self->lifeline.told_settled) {
+        actor_tick(self); /* the first: back at work */
+    }
     if (self->draining && self->held == 0 &&
         (self->spec->drained == NULL || self->spec->drained(self))) {
         mailbox_send(self, &(struct head){.type = HEAD_BYE, .service = str_of(self->spec->service)},

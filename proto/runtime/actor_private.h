@@ -63,7 +63,7 @@ struct actor {
     size_t in_hand;
     size_t held;    /* in mailboxes and in hand */
     uint32_t freed; /* slots to give back as CREDIT at the end of the turn */
-    uint64_t settled;
+    uint64_t settled; /* units; of the edge, deliveries; of who only asks, answers */
     uint64_t refused; /* messages that could not be read */
     struct question *questions;
     uint64_t question_n;

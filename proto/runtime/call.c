@@ -63,6 +63,7 @@ question_answer(struct actor *self, const struct head *h, struct str body)
         err = err == 0 ? ERR_INTERNAL : err;
     } else {
         err = body_decode(body.p, body.n, &u);
+        self->settled += err == 0 && self->spec->service == NULL;
     }
     finish(self, q, err, err == 0 ? &u.data : NULL);
     msgpack_unpacked_destroy(&u);

@@ -301,7 +301,7 @@ settle(struct actor *self, struct unit *unit, uint32_t type, struct str service,
     self->in_hand--;
     self->held--;
     self->freed++;
-    self->settled++;
+    self->settled += self->spec->outcome == NULL;
     held_free(u);
 }
 

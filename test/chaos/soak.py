@@ -1,153 +1,200 @@
 """A hundred conversations that are always open, and faults of every kind, for as long as you like.
 
-    /usr/bin/python3 test/chaos/soak.py [--minutes 30] [--clients 100] [--seed N] [--kafka BROKERS]
+    /usr/bin/python3 test/chaos/soak.py [--minutes 30] [--clients 100] [--seed N] [--kafka BROKERS] [--markdown FILE]
 
-Each client has one conversation after the other: it asks, waits for the outcome, thinks, writes again over its
-status page, some messages in a burst, and starts anew when a person has taken over. Faults (kinds.py) come one
-after the other, at times and of kinds that the seed decides. When the time is over the system is left alone,
-everything gets its outcome, and checker.py judges. Ends with a table and the closing line.
+Two nodes run on one database and one log (world.py), clients write (clients.py), and two who strike are at work at the
+same time: one kills an actor of either node every half second, the other deals out faults of all other kinds, one
+after the other (kinds.py). When the time is over the system is left alone, everything gets its outcome, and checker.py
+judges. Nothing that is sent is poison: a dead letter is a violation, too, and so is a client that waited in vain.
+
+Ends with a table and the closing line, "N passed, N failed". The seed is printed; it decides kinds, targets and what
+customers write, but not the moments: those are the machine's. FTE_CHAOS_KEEP names a folder for the logs.
 """
 
 import argparse
-import base64
 import contextlib
 import json
 import os
+import platform
 import random
+import re
+import subprocess
 import sys
 import threading
 import time
-import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
 
-import requests  # noqa: E402
-
+import disk  # noqa: E402
 import kinds  # noqa: E402
-from chaos import HANDED_OVER, QUESTIONS, events, after, told, wait_settled  # noqa: E402
-from checker import NAMESPACE, check, message_id, print_verdict, read_journal  # noqa: E402
-from system import System  # noqa: E402
+import recovery  # noqa: E402
+from checker import check, print_verdict, read_journal  # noqa: E402
+from clients import OUTCOME_S, Clients  # noqa: E402
+from system import ROOT, wait_for  # noqa: E402
+from world import World  # noqa: E402
 
-PAUSE_S = (0.05, 0.9)  # between two faults
-THINK_S = (0.3, 1.5)
-OUTCOME_S = 180  # a client waits so long, then it counts as unanswered
+KILL_PAUSE_S, PAUSE_S = (0.2, 0.7), (0.3, 2.0)  # between two kills of actors; between two other faults
+BRIEF_MIN = 5  # a shorter run doesn't spend 20 s on one fault
+BRIEF_STOP_S, STOP_S = 6.0, 20.0
+SETTLE_S = 120
 
 
-class Clients:
-    def __init__(self, system, journal, seed):
-        self.system, self.journal, self.rng = system, journal, random.Random(seed)
-        self.lock, self.over = threading.Lock(), threading.Event()
-        self.tries = self.accepted = self.open = 0
-        self.waits = []  # seconds from a 202 to its outcome, as the client sees it
-        self.late = 0
+class Strikers:
+    """The two who strike."""
 
-    def post(self, path, body, id):
-        """Until a 202; its answer. None when the time is over before."""
-        while True:
-            status, answer = 0, None
-            with contextlib.suppress(requests.RequestException):
-                answer = requests.post(self.system.base + path, json=body, timeout=6)
-                status = answer.status_code
-            with self.lock:
-                self.tries += 1
-                self.accepted += status == 202
-                self.journal.write(json.dumps({"at": time.time(), "id": id, "status": status}) + "\n")
-            if status == 202:
-                return answer.json()
-            if status not in (0, 429, 500, 502, 503, 504):
-                raise AssertionError(f"{status}: {answer.text}")
-            if self.over.is_set():
-                return None
-            time.sleep(0.1)
+    def __init__(self, world, seed, end, only):
+        self.world, self.seed, self.end = world, seed, end
+        self.lock, self.struck, self.failed = threading.Lock(), [], []
+        self.found = {name: kind for name, kind in kinds.kinds(world).items() if re.search(only, name)}
+        self.threads = [threading.Thread(target=self.safely, args=(work,)) for work in (self.kill, self.trouble)]
 
-    def outcome(self, url):
-        """What the status page says once it isn't open any more; None when it stays so."""
-        began = time.monotonic()
-        while time.monotonic() - began < OUTCOME_S:
-            with contextlib.suppress(requests.RequestException, ValueError):
-                got = requests.get(self.system.base + url, headers={"Accept": "application/json"}, timeout=6)
-                if got.status_code == 200 and got.json()["status"] in ("answered", "escalated"):
-                    with self.lock:
-                        self.waits.append(time.monotonic() - began)
-                    return got.json()["status"]
-            time.sleep(0.15)
+    def safely(self, work):
+        try:
+            work()
+        except Exception as e:  # ours, not the system's: the run is worth nothing
+            self.failed.append(repr(e))
+            raise
+
+    def keep(self, struck):
         with self.lock:
-            self.late += 1
-        return None
+            self.struck.append(struck)
 
-    def converse(self, rng):
-        email, sid = f"s.{uuid.uuid4().hex[:12]}@example.org", uuid.uuid4().hex
-        body = {"name": "S", "email": email, "message": rng.choice(QUESTIONS), "submission_id": sid}
-        answer = self.post("/support/submit", body, message_id(email, sid))
-        while answer:
-            url = answer["status_url"]
-            token = url.split("?")[0].rsplit("/", 1)[1]
-            link = uuid.UUID(bytes=base64.urlsafe_b64decode(token)[:16])
-            if self.outcome(url) != "answered" or self.over.is_set() or rng.random() < 0.15:
-                return
-            time.sleep(rng.uniform(*THINK_S))
-            for _ in range(3 if rng.random() < 0.1 else 1):
-                sid = uuid.uuid4().hex
-                text = rng.choice(HANDED_OVER if rng.random() < 0.1 else QUESTIONS)
-                answer = self.post(url.split("?")[0] + "/reply", {"message": text, "submission_id": sid},
-                                   str(uuid.uuid5(NAMESPACE, f"envelope:webform\x1f{link}\x1f{sid}")))
-                if not answer:
-                    return
+    def kill(self):
+        n = 0
+        while time.monotonic() < self.end:
+            rng = kinds.pick(f"{self.seed} kill", n)
+            node, name = rng.randrange(len(self.world.nodes)), rng.choice(self.world.actors)
+            time.sleep(rng.uniform(*KILL_PAUSE_S))
+            at = kinds.kill_actor(self.world.nodes[node], name)
+            if at:
+                self.keep(recovery.Struck(f"kill -9 {name}", node, name, at, at))
+            n += 1
 
-    def client(self, seed):
-        rng = random.Random(seed)
-        while not self.over.is_set():
-            self.converse(rng)
+    def trouble(self):
+        if not self.found:
+            return
+        names = kinds.deal(self.found, random.Random(f"{self.seed} deal"))
+        n = 0
+        while time.monotonic() < self.end:
+            rng, name = kinds.pick(f"{self.seed} trouble", n), next(names)
+            time.sleep(rng.uniform(*PAUSE_S))
+            node = rng.randrange(len(self.world.nodes))
+            _, strike, shared = self.found[name]
+            began = time.time()
+            done = strike(self.world, self.world.nodes[node], rng)
+            if done:
+                over, settled_ms = done if isinstance(done, tuple) else (done, None)
+                self.keep(recovery.Struck(name, None if shared else node, None, began, over, settled_ms))
+            n += 1
 
-    def start(self, n):
-        threads = [threading.Thread(target=self.client, args=(self.rng.random(),), daemon=True) for _ in range(n)]
-        for t in threads:
+    def run(self):
+        for t in self.threads:
             t.start()
-        return threads
+        for t in self.threads:
+            t.join()
 
 
-class Faults:
-    def __init__(self, system, seed):
-        self.system, self.rng, self.kinds = system, random.Random(seed), kinds.kinds(system)
-        self.struck = []  # (kind, unix time when it was over)
+def wait_settled(sql, accepted):
+    def all_settled():
+        rows = sql("select count(*) from (select distinct unit_id from messages where direction = 'inbound') u"
+                   " where not exists (select from outbox o where o.id = u.unit_id)"
+                   " and not exists (select from escalations e where e.id = u.unit_id)"
+                   " and not exists (select from dead_letters d where d.unit_id = u.unit_id)")
+        stored = sql("select count(*) from messages where direction = 'inbound'")
+        return rows[0][0] == 0 and stored[0][0] >= len(accepted)
 
-    def run(self, minutes):
-        end = time.monotonic() + 60 * minutes
-        while time.monotonic() < end:
-            time.sleep(self.rng.uniform(*PAUSE_S))
-            name = kinds.choose(self.kinds, self.rng)
-            with contextlib.suppress(AssertionError, KeyError, ValueError):
-                at = self.kinds[name][1](self.system, self.rng)
-                if at:
-                    self.struck.append((name, at))
-
-
-def recoveries(log, struck):
-    """{kind: sorted ms from the end of the fault until what it struck was ready again}. Of actors their own READY; of
-    anything else the next "tree is ready", where the fault made it not ready at all."""
-    ready, whole = events(log, "ready"), events(log, "tree_ready").get("", [])
-    found = {}
-    for kind, at in struck:
-        killed = kind.removeprefix("kill -9 ")
-        times = ready.get(killed) if killed != kind and killed in ready else whole
-        back = after(times or [], at)
-        if back and (times is not whole or back - at < 60):
-            found.setdefault(kind, []).append((back - at) * 1000)
-    return {kind: sorted(values) for kind, values in found.items()}
+    try:
+        wait_for(all_settled, SETTLE_S, "an outcome for every message", 0.5)
+    except AssertionError as e:
+        print(f"soak: {e}")
 
 
-def table(faults, log):
-    back = recoveries(log, faults.struck)
-    counts = {}
-    for kind, _ in faults.struck:
-        counts[kind] = counts.get(kind, 0) + 1
-    lines = ["| fault | times | ready again, ms: p50 | p99 | most |", "| --- | --- | --- | --- | --- |"]
-    for kind in sorted(counts):
-        values = back.get(kind, [])
-        cells = [f"{values[int(len(values) * q)]:.0f}" for q in (0.5, 0.99)] + [f"{values[-1]:.0f}"] if values else ["–"] * 3
-        lines.append(f"| {kind} | {counts[kind]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def told(values):
+    if not values:
+        return "none"
+    p50, p99 = (recovery.percentile(values, share) for share in (0.5, 0.99))
+    return f"{len(values)}; p50 {p50:.0f} ms, p99 {p99:.0f} ms, most {values[-1]:.0f} ms"
+
+
+def machine():
+    """What it ran on, and which commit."""
+    with open("/proc/cpuinfo") as f:
+        model = re.search(r"model name\s*: (.*)", f.read())
+    with open("/proc/meminfo") as f:
+        memory = int(re.search(r"MemTotal:\s*(\d+)", f.read())[1]) / 2**20
+    git = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=10"], cwd=ROOT, capture_output=True, text=True)
+    return (f"{os.cpu_count()} cores ({model[1] if model else platform.machine()}), {memory:.0f} GiB, Linux "
+            f"{platform.release().split('-')[0]}, commit {git.stdout.strip() or 'unknown'}, {time.strftime('%Y-%m-%d', time.gmtime())}")
+
+
+class Run:
+    """What happened, for the table."""
+
+    def __init__(self, args):
+        self.args = args
+        self.log = "PostgreSQL" if not args.kafka else f"Kafka, {args.kafka} broker{'s' if args.kafka > 1 else ''}"
+        self.command = f"soak.py --minutes {args.minutes:g} --clients {args.clients} --kafka {args.kafka} --seed {args.seed}"
+
+    def go(self, world):
+        with open(os.path.join(world.first.state, "journal"), "w+") as journal:
+            clients = self.clients = Clients(world.fronts, journal, self.args.seed)
+            clients.start(self.args.clients)
+            strikers = Strikers(world, self.args.seed, time.monotonic() + 60 * self.args.minutes, self.args.only)
+            strikers.run()
+            self.struck, self.failed, self.found = strikers.struck, strikers.failed, strikers.found
+            clients.finish()
+            for node in world.nodes:
+                node.wait_ready(120)
+            journal.flush()
+            self.accepted, _ = read_journal(journal.name)
+        self.judge(world.first)
+        logs = [node.logs() for node in world.nodes]
+        recovery.measure(self.struck, logs)
+        self.traces = recovery.traces(world.servers_said() + "".join(logs))
+        if os.environ.get("FTE_CHAOS_KEEP"):
+            with open(os.path.join(os.environ["FTE_CHAOS_KEEP"], "servers.log"), "w") as f:
+                f.write(world.servers_said())
+            for node, log in zip(world.nodes, logs):
+                with open(os.path.join(os.environ["FTE_CHAOS_KEEP"], f"{node.name}.log"), "w") as f:
+                    f.write(log)
+
+    def judge(self, node):
+        wait_settled(node.sql, self.accepted)
+        self.violations = check(node.sql, self.accepted, node.topics())
+        dead = node.sql("select unit_id::text, service, error, why, attempts from dead_letters")
+        self.violations += [("nothing_lost", row) for row in dead]
+        self.violations += [("nothing_lost", f"{self.clients.late} clients waited {OUTCOME_S} s in vain")] * (self.clients.late > 0)
+        self.replies, self.escalations = (node.sql(f"select count(*) from {table}")[0][0] for table in ("outbox", "escalations"))
+        self.dead = len(dead)
+
+    def table(self):
+        kills = sum(s.actor is not None for s in self.struck)
+        alone = sum(s.actor is not None and s.alone for s in self.struck)
+        never = sorted(set(self.found) - {s.kind for s in self.struck})
+        clients = self.clients
+        lines = [recovery.table(self.struck), "",
+                 f"{len(self.accepted)} messages accepted in {clients.tries} tries ({clients.refused} refused for good), of "
+                 f"{self.args.clients} conversations that were always open: {self.replies} replies, {self.escalations} escalations, "
+                 f"{self.dead} dead letters, {len(self.violations)} violations. From the 202 to the outcome on the page: "
+                 f"{told(sorted(1000 * w for w in clients.waits))}.", "",
+                 f"{len(self.struck)} faults, {kills} of them a kill -9 of an actor ({alone} while nothing else was broken)."
+                 + (f" Not struck in this run: {', '.join(never)}." if never else "") + f" Their traces in the logs: {self.traces}.", ""]
+        return "\n".join(lines + [recovery.verdict(self.struck)])
+
+    def markdown(self):
+        return (f"#### The log in {self.log}, {self.args.minutes:g} minutes\n\n`{self.command}` on {machine()}.\n\n{self.table()}\n"
+                .replace("\nfrom kill -9", "\n\n- from kill -9"))
+
+    def close(self):
+        """The closing lines; the exit code."""
+        failed = print_verdict(self.violations)
+        for why in self.failed:
+            print(f"soak: the run itself failed: {why}")
+        print(json.dumps({"kills": sum(s.kind.startswith("kill -9") for s in self.struck), "faults": len(self.struck),
+                          "accepted": len(self.accepted), "violations": len(self.violations), "seed": self.args.seed, "log": self.log}))
+        print(f"{10 - failed} passed, {failed} failed", flush=True)
+        return 1 if failed or self.failed else 0
 
 
 def main():
@@ -156,39 +203,22 @@ def main():
     options.add_argument("--clients", type=int, default=100)
     options.add_argument("--seed", type=int, default=random.randrange(10**6))
     options.add_argument("--kafka", type=int, default=0, metavar="BROKERS")
+    options.add_argument("--only", default="", metavar="PATTERN", help="of the faults besides the kills of actors")
+    options.add_argument("--markdown", metavar="FILE", help="appends the table, as it stands in docs/reliability.md")
     args = options.parse_args()
-    print(f"soak: seed {args.seed}, {args.minutes:g} minutes, {args.clients} clients, the log in "
-          f"{'Kafka' if args.kafka else 'PostgreSQL'}", flush=True)
-
-    with System(kafka=args.kafka) as system, open(os.path.join(system.state, "journal"), "w+") as journal:
-        system.watch_database()
-        clients, faults = Clients(system, journal, args.seed), Faults(system, args.seed + 1)
-        threads = clients.start(args.clients)
-        faults.run(args.minutes)
-        clients.over.set()
-        for t in threads:
-            t.join(OUTCOME_S + 30)
-        system.wait_ready(120)
-        journal.flush()
-        accepted, _ = read_journal(journal.name)
-        wait_settled(system, accepted)
-        violations = check(system.sql, accepted, system.topics())
-        count = {name: system.sql(f"select count(*) from {name}")[0][0] for name in ("outbox", "escalations")}
-        dead = system.sql("select service, error, why, count(*) from dead_letters group by 1, 2, 3")
-        log = system.logs()
-    if os.environ.get("FTE_CHAOS_KEEP"):
-        with open(os.environ["FTE_CHAOS_KEEP"], "w") as f:
-            f.write(log)
-    print(table(faults, log))
-    print(f"\nmessages: {len(accepted)} accepted in {clients.tries} tries; {count['outbox']} replies, {count['escalations']} "
-          f"escalations, {sum(row[3] for row in dead)} dead letters {dead or ''}; {clients.late} without an outcome in {OUTCOME_S} s")
-    print(f"from the 202 to the outcome on the page: {told(sorted(1000 * w for w in clients.waits))}")
-    failed = print_verdict(violations)
-    kills = sum(kind.startswith("kill -9") for kind, _ in faults.struck)
-    print(json.dumps({"kills": kills, "faults": len(faults.struck), "accepted": len(accepted), "violations": len(violations),
-                      "seed": args.seed, "log": "kafka" if args.kafka else "postgres"}))
-    return 1 if failed or clients.late else 0
+    run = Run(args)
+    no_mounts = disk.private([sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--seed", str(args.seed)])
+    print(f"soak: {run.command}; the log in {run.log}", flush=True)
+    stop_s = STOP_S if args.minutes >= BRIEF_MIN else BRIEF_STOP_S
+    with World(args.kafka, no_mounts, stop_s) as world:
+        run.go(world)
+    print(run.table())
+    if args.markdown:
+        with open(args.markdown, "a") as f:
+            f.write(run.markdown())
+    return run.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())

@@ -71,6 +71,7 @@ class System:
         self.http = requests.Session()
         self.supervisor = None
         self.watcher = self.broker_watcher = None
+        self.broker_env = {}
         self._db = None
 
     # --- life ------------------------------------------------------------------------------------
@@ -179,7 +180,8 @@ class System:
     def broker(self, verb, *arguments):
         """Apache Kafka, by actors/edge/broker/broker.sh."""
         done = subprocess.run([os.path.join(ROOT, "actors/edge/broker/broker.sh"), verb, self.state, *arguments],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True)
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True,
+                              env={**os.environ, **self.broker_env})
         return done.stdout.strip()
 
     def logs(self):

@@ -8,16 +8,19 @@
 #   broker.sh kill DIR NODE    SIGKILL to one (1..3)
 #   broker.sh pid DIR NODE     prints its process id
 #   broker.sh address DIR      prints the addresses
+#   broker.sh configs DIR ARGUMENT...   Kafka's own tool for settings (--entity-type topics --alter ...)
 #
 # All data is under DIR/kafka. The programs are Java archives from Maven Central, pinned by pom.xml and kept in
 # FTE_KAFKA_LIB (default: build/kafka of the checkout). Each node takes about 330 MB. Environment:
-# FTE_KAFKA_PORT (first of 2 ports a node; default: free ones, kept in DIR), FTE_KAFKA_HEAP (256m).
+# FTE_KAFKA_PORT (first of 2 ports a node; default: free ones, kept in DIR), FTE_KAFKA_HEAP (256m),
+# FTE_KAFKA_ADVERTISED (a port a node, separated by commas, by which clients reach it, where that isn't its own: a
+# proxy of the tests).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 
 usage() {
-    sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
     exit 64
 }
 [ $# -ge 2 ] || usage
@@ -66,11 +69,12 @@ PY
 
 # Node i listens on ports[2i] for clients and on ports[2i+1] for the quorum; both are kept in DIR.
 configure() {
-    local n=$1 i voters='' ports
+    local n=$1 i voters='' ports advertised
     mapfile -t ports < <(free_ports "$n")
     for ((i = 0; i < n; i++)); do
         voters+=${voters:+,}$((i + 1))@127.0.0.1:${ports[2 * i + 1]}
     done
+    IFS=, read -r -a advertised <<< "${FTE_KAFKA_ADVERTISED:-}"
     mkdir -p "$dir.new"
     for ((i = 0; i < n; i++)); do
         mkdir -p "$dir.new/$((i + 1))"
@@ -78,7 +82,7 @@ configure() {
 process.roles=broker,controller
 node.id=$((i + 1))
 listeners=CLIENT://127.0.0.1:${ports[2 * i]},CONTROLLER://127.0.0.1:${ports[2 * i + 1]}
-advertised.listeners=CLIENT://127.0.0.1:${ports[2 * i]}
+advertised.listeners=CLIENT://127.0.0.1:${advertised[i]:-${ports[2 * i]}}
 listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
@@ -199,5 +203,6 @@ case $verb in
     kill) kill -KILL "$(pid_of "${3:-1}")" ;;
     pid) pid_of "${3:-1}" ;;
     address) cat "$dir/address" ;;
+    configs) java_run kafka.admin.ConfigCommand --bootstrap-server "$(cat "$dir/address")" "${@:3}" ;;
     *) usage ;;
 esac

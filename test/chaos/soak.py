@@ -26,6 +26,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
 
+import requests  # noqa: E402
+
 import disk  # noqa: E402
 import kinds  # noqa: E402
 import recovery  # noqa: E402
@@ -37,6 +39,7 @@ from world import World  # noqa: E402
 KILL_PAUSE_S, PAUSE_S = (0.2, 0.7), (0.3, 2.0)  # between two kills of actors; between two other faults
 BRIEF_MIN = 5  # a shorter run doesn't spend 20 s on one fault
 BRIEF_STOP_S, STOP_S = 6.0, 20.0
+PATIENT_SHARE, WHOLE_S = 0.8, 20.0  # of the faults are followed by the next when all is ready again, not sooner
 SETTLE_S = 120
 
 
@@ -83,10 +86,21 @@ class Strikers:
             _, strike, shared = self.found[name]
             began = time.time()
             done = strike(self.world, self.world.nodes[node], rng)
+            if rng.random() < PATIENT_SHARE:
+                self.whole()
             if done:
                 over, settled_ms = done if isinstance(done, tuple) else (done, None)
                 self.keep(recovery.Struck(name, None if shared else node, None, began, over, settled_ms))
             n += 1
+
+    def whole(self):
+        """Until all nodes are ready, or it takes too long."""
+        end = min(self.end, time.monotonic() + WHOLE_S)
+        while time.monotonic() < end:
+            with contextlib.suppress(requests.RequestException):
+                if all(requests.get(node.base + "/readyz", timeout=1).status_code == 200 for node in self.world.nodes):
+                    return
+            time.sleep(0.1)
 
     def run(self):
         for t in self.threads:
@@ -137,17 +151,15 @@ class Run:
         self.command = f"soak.py --minutes {args.minutes:g} --clients {args.clients} --kafka {args.kafka} --seed {args.seed}"
 
     def go(self, world):
-        with open(os.path.join(world.first.state, "journal"), "w+") as journal:
-            clients = self.clients = Clients(world.fronts, journal, self.args.seed)
-            clients.start(self.args.clients)
-            strikers = Strikers(world, self.args.seed, time.monotonic() + 60 * self.args.minutes, self.args.only)
-            strikers.run()
-            self.struck, self.failed, self.found = strikers.struck, strikers.failed, strikers.found
-            clients.finish()
-            for node in world.nodes:
-                node.wait_ready(120)
-            journal.flush()
-            self.accepted, _ = read_journal(journal.name)
+        journal = os.path.join(world.first.state, "journal")
+        clients = Clients(world.fronts, journal, self.args.seed, self.args.clients)
+        strikers = Strikers(world, self.args.seed, time.monotonic() + 60 * self.args.minutes, self.args.only)
+        strikers.run()
+        self.struck, self.failed, self.found = strikers.struck, strikers.failed, strikers.found
+        self.clients = clients.finish()
+        for node in world.nodes:
+            node.wait_ready(120)
+        self.accepted, _ = read_journal(journal)
         self.judge(world.first)
         logs = [node.logs() for node in world.nodes]
         recovery.measure(self.struck, logs)
@@ -164,7 +176,8 @@ class Run:
         self.violations = check(node.sql, self.accepted, node.topics())
         dead = node.sql("select unit_id::text, service, error, why, attempts from dead_letters")
         self.violations += [("nothing_lost", row) for row in dead]
-        self.violations += [("nothing_lost", f"{self.clients.late} clients waited {OUTCOME_S} s in vain")] * (self.clients.late > 0)
+        self.violations += [("nothing_lost", f"{self.clients['late']} clients waited {OUTCOME_S} s in vain")] * (self.clients["late"] > 0)
+        self.failed += [f"a client was answered {what}" for what in self.clients["broken"][:10]]
         self.replies, self.escalations = (node.sql(f"select count(*) from {table}")[0][0] for table in ("outbox", "escalations"))
         self.dead = len(dead)
 
@@ -174,10 +187,10 @@ class Run:
         never = sorted(set(self.found) - {s.kind for s in self.struck})
         clients = self.clients
         lines = [recovery.table(self.struck), "",
-                 f"{len(self.accepted)} messages accepted in {clients.tries} tries ({clients.refused} refused for good), of "
+                 f"{len(self.accepted)} messages accepted in {clients['tries']} tries ({clients['refused']} refused for good), of "
                  f"{self.args.clients} conversations that were always open: {self.replies} replies, {self.escalations} escalations, "
                  f"{self.dead} dead letters, {len(self.violations)} violations. From the 202 to the outcome on the page: "
-                 f"{told(sorted(1000 * w for w in clients.waits))}.", "",
+                 f"{told(sorted(1000 * w for w in clients['waits']))}.", "",
                  f"{len(self.struck)} faults, {kills} of them a kill -9 of an actor ({alone} while nothing else was broken)."
                  + (f" Not struck in this run: {', '.join(never)}." if never else "") + f" Their traces in the logs: {self.traces}.", ""]
         return "\n".join(lines + [recovery.verdict(self.struck)])

@@ -35,7 +35,7 @@ class Node(System):
         os.makedirs(os.path.join(self.state, "clock"))
         os.makedirs(os.path.join(self.state, "run"), mode=0o700)
         self.env["FTE_CHILD_TABLE"] = self.write_table()
-        self.front = "http://" + world.proxy.add(f"{name} clients", "tcp:127.0.0.1:0", f"tcp:127.0.0.1:{self.port}")[4:]
+        self.front = world.proxy.add(f"{name} clients", "tcp:127.0.0.1:0", f"tcp:127.0.0.1:{self.port}")[4:]
 
     def socket(self, name):
         return os.path.join(self.state, "run", name)

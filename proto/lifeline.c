@@ -49,6 +49,14 @@ lifeline_degraded(struct lifeline *l, const char *why)
     say(l, line, (size_t)n);
 }
 
+void
+lifeline_note(struct lifeline *l, const char *text)
+{
+    char line[160];
+    int n = snprintf(line, sizeof(line), "NOTE %.120s\n", text);
+    say(l, line, (size_t)n);
+}
+
 int
 lifeline_tick(struct lifeline *l, uint64_t settled, uint64_t in_flight)
 {

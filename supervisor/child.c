@@ -17,10 +17,23 @@
 #include <unistd.h>
 
 const char *const child_base_environment[] = {
-    "PATH",          "HOME",          "LANG",         "TZ",
-    "TMPDIR",        "FTE_STATE_DIR", "FTE_CONFIG",   "FTE_ROUTER",
-    "FTE_LOG_LEVEL", "FTE_FAULT",     "ASAN_OPTIONS", "UBSAN_OPTIONS",
-    "LSAN_OPTIONS",  "TSAN_OPTIONS",  NULL,
+    "PATH",
+    "HOME",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "FTE_STATE_DIR",
+    "FTE_CONFIG",
+    "FTE_ROUTER",
+    "FTE_LOG_LEVEL",
+    "FTE_FAULT",
+    "FTE_CURVE_SERVER_KEY",
+    "FTE_CURVE_SECRET",
+    "ASAN_OPTIONS",
+    "UBSAN_OPTIONS",
+    "LSAN_OPTIONS",
+    "TSAN_OPTIONS",
+    NULL,
 };
 
 static const char *const state_names[] = {"waiting",  "starting", "ready", "degraded",
@@ -304,6 +317,12 @@ hear(struct child *c, const char *line, int64_t now_ms)
         c->state = c->was_ready ? CHILD_DEGRADED : CHILD_STARTING;
         keep_why(c, line[8] == ' ' ? line + 9 : "");
         return true;
+    }
+    if (strncmp(line, "NOTE ", 5) == 0) {
+        if (c->state == CHILD_READY) {
+            keep_why(c, line + 5);
+        }
+        return false;
     }
     if (strcmp(line, "OK") == 0) {
         c->state = c->was_ready ? CHILD_READY : CHILD_STARTING;

@@ -219,6 +219,8 @@ do_scale(struct control_client *k, struct tree *t, const char *name, const char 
         say(k, "error\tworkers: a whole number from 0 to %d\n", SPEC_WORKERS_MAX);
     } else if (t->draining) {
         say(k, "error\tdraining\n");
+    } else if (n > 1 && tree_is_alone(t, name)) {
+        say(k, "error\t%.64s: " SPEC_ALONE "\n", name);
     } else if (!tree_scale(t, name, (unsigned)n, now_ms)) {
         say(k, "error\tno row of the table is called \"%.64s\"\n", name);
     } else {

@@ -314,6 +314,9 @@ read_values(struct parser *p, char *const cells[COLS], struct child_spec *c)
         return fault(p, "workers \"%.40s\": a whole number from 0 to %d", cells[COL_WORKERS],
                      SPEC_WORKERS_MAX);
     }
+    if (c->workers > 1 && strcmp(cells[COL_SERVICE], "-") == 0) {
+        return fault(p, "workers \"%.40s\": " SPEC_ALONE, cells[COL_WORKERS]);
+    }
     if (!c->argv || !c->argv[0] || c->argv[0][0] == '\0') {
         return fault(p, "command \"%.60s\": a program and its arguments", cells[COL_COMMAND]);
     }

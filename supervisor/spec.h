@@ -21,7 +21,8 @@
  * it is (from the directory the supervisor was started in), others are found on PATH. restart
  * permanent (always), transient (unless it exits 0), temporary (never) shutdown     how long it may
  * take from SIGTERM to its end before SIGKILL: "5s", "500ms"; or brutal_kill (SIGKILL at once)
- *   workers      how many of it are started: 0..64
+ *   workers      how many of it are started: 0..64; where the service is - at most 1, since workers
+ *                share the work of a service
  *   environment  the variables it gets: NAME (if the supervisor has it) or NAME=VALUE, separated by
  *                blanks; "NAME=a b" keeps blanks. Beside these it gets only the base set (child.h).
  */
@@ -34,6 +35,7 @@
 
 #define SPEC_WORKERS_MAX 64
 #define SPEC_CHILDREN_MAX 64
+#define SPEC_ALONE "at most 1 where the service is -: workers share the work of a service"
 #define SPEC_FILE_MAX (256 * 1024)
 
 enum spec_restart { RESTART_PERMANENT, RESTART_TRANSIENT, RESTART_TEMPORARY };

@@ -52,6 +52,8 @@ bool tree_is_empty(const struct tree *t);
 /* Stops and starts `name`: a row (all its workers) or one worker ("triage.2"). How many; 0: no
  * such. */
 unsigned tree_restart(struct tree *t, const char *name, int64_t now_ms);
+/* True for a row that serves nothing: more than one worker of it would have nothing to share. */
+bool tree_is_alone(const struct tree *t, const char *name);
 /* Wants `workers` of row `name`. False: no such row. */
 bool tree_scale(struct tree *t, const char *name, unsigned workers, int64_t now_ms);
 

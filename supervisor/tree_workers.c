@@ -103,14 +103,30 @@ tree_want(struct tree *t, size_t row, unsigned workers, int64_t now_ms)
     name_workers(t, row);
 }
 
-bool
-tree_scale(struct tree *t, const char *name, unsigned workers, int64_t now_ms)
+static size_t
+find_row(const struct tree *t, const char *name)
 {
     size_t row = 0;
 
     while (row < t->spec->n && strcmp(t->spec->children[row].name, name) != 0) {
         row++;
     }
+    return row;
+}
+
+bool
+tree_is_alone(const struct tree *t, const char *name)
+{
+    size_t row = find_row(t, name);
+
+    return row < t->spec->n && t->spec->children[row].service[0] == '\0';
+}
+
+bool
+tree_scale(struct tree *t, const char *name, unsigned workers, int64_t now_ms)
+{
+    size_t row = find_row(t, name);
+
     if (row == t->spec->n) {
         return false;
     }

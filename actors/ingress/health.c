@@ -12,6 +12,7 @@ struct health_errand {
     struct errand errand;
     struct ingress *in;
     struct buf why; /* what is missing, each followed by "; " */
+    unsigned asked; /* questions that have no answer yet */
 };
 
 static void
@@ -141,6 +142,31 @@ health_ready(struct ingress *in, struct request *r, struct answer *a)
 /* --- metrics --------------------------------------------------------------------------------- */
 
 static void
+answered(struct health_errand *h)
+{
+    if (--h->asked == 0) {
+        errand_done(&h->errand, 0);
+    }
+}
+
+/* All that the router counts; its generation is none of it. */
+static void
+on_router(struct actor *self, void *arg, int err, const msgpack_object *body)
+{
+    struct health_errand *h = arg;
+
+    (void)self;
+    for (uint32_t i = 0; err == 0 && i < body->via.map.size; i++) {
+        const msgpack_object_kv *pair = &body->via.map.ptr[i];
+        struct str name = {.p = pair->key.via.str.ptr, .n = pair->key.via.str.size};
+        if (pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER && !str_is(name, "generation")) {
+            meter_router(h->in->meter, name, (double)pair->val.via.u64);
+        }
+    }
+    answered(h);
+}
+
+static void
 on_totals(struct actor *self, void *arg, int err, const msgpack_object *body)
 {
     struct health_errand *h = arg;
@@ -156,7 +182,7 @@ on_totals(struct actor *self, void *arg, int err, const msgpack_object *body)
             meter_total(h->in->meter, channel, name, value);
         }
     }
-    errand_done(&h->errand, 0);
+    answered(h);
 }
 
 static void
@@ -169,7 +195,9 @@ begin_meters(struct errand *e, void *context)
 
     msgpack_packer_init(&pk, &ask, buf_msgpack_write);
     msgpack_pack_map(&pk, 0);
+    h->asked = 2;
     actor_call(in->self, "metrics", buf_str(&ask), METERS_MS, on_totals, h);
+    actor_call(in->self, "router", buf_str(&ask), METERS_MS, on_router, h);
     buf_fini(&ask);
 }
 

@@ -30,6 +30,10 @@ struct meter {
             .Name("fte_total")
             .Help("Of all conversations, by channel: rolled up from the database.")
             .Register(registry);
+    Family<Gauge> &router = BuildGauge()
+                                .Name("fte_router")
+                                .Help("What this node's router has counted since its start.")
+                                .Register(registry);
     Gauge &open = BuildGauge()
                       .Name("fte_http_connections")
                       .Help("Connections that are open.")
@@ -89,6 +93,12 @@ meter_total(struct meter *m, struct str channel, struct str name, double figure)
         .Add(
             {{"channel", std::string(channel.p, channel.n)}, {"name", std::string(name.p, name.n)}})
         .Set(figure);
+}
+
+extern "C" void
+meter_router(struct meter *m, struct str what, double count)
+{
+    m->router.Add({{"what", std::string(what.p, what.n)}}).Set(count);
 }
 
 extern "C" void

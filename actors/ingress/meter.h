@@ -26,6 +26,9 @@ void meter_reaped(struct meter *m, unsigned n);
 /* A total of the whole system, as the metrics actor tells it: fte_total{channel, name}. */
 void meter_total(struct meter *m, struct str channel, struct str name, double figure);
 
+/* What this node's router has counted since its start: fte_router{what}. */
+void meter_router(struct meter *m, struct str what, double count);
+
 /* Appends all of it (text format 0.0.4). */
 void meter_write(struct meter *m, struct buf *out);
 

@@ -22,6 +22,7 @@ static const char *const counter_names[COUNT_SIZE] = {
     [COUNT_TYPE] = "unknown_type",
     [COUNT_TOO_BIG] = "too_big",
     [COUNT_UNREACHABLE] = "unreachable",
+    [COUNT_REFUSED] = "refused",
 };
 
 static struct str
@@ -228,8 +229,8 @@ on_death(void *arg, int events)
 
 /* The worker's process as we see it; 0 where we can't, or where it says none. Over ipc the kernel
  * knows who connected (the metadata "Peer-Address" ends in uid:gid:pid, pid 0 for a process outside
- * of our PID namespace): a number that a worker says of itself may be a stranger's here. Over tcp
- * it always would be. */
+ * of our PID namespace): a number that a worker says of itself may be a stranger's here. Over tcp,
+ * where the door has named the peer ("User-Id"), it always would be. */
 static uint32_t
 process_of(struct message *m, uint32_t said)
 {
@@ -239,7 +240,18 @@ process_of(struct message *m, uint32_t said)
     if (said == 0 || peer == NULL || peer[0] == '\0') {
         return said;
     }
-    return pid != NULL && strchr(peer, ':') != pid ? (uint32_t)strtoul(pid + 1, NULL, 10) : 0;
+    return pid != NULL && zmq_msg_gets(&m->head, "User-Id") == NULL
+               ? (uint32_t)strtoul(pid + 1, NULL, 10)
+               : 0;
+}
+
+/* The name that the list gives to a peer of another machine. */
+static const char *
+host_of(struct message *m)
+{
+    const char *name = zmq_msg_gets(&m->head, "User-Id");
+
+    return name != NULL && name[0] != '\0' ? log_quote(name) : "-";
 }
 
 static void
@@ -294,8 +306,8 @@ worker_ready(struct router *self, struct message *m, const struct head *h)
     }
     w = credit_ready(self->credit, from_of(m), h->service, slots, process_of(m, h->pid));
     watch_worker(self, w);
-    log_debug("worker_ready", "service=%.*s slots=%u pid=%u", STR_ARG(h->service), h->count,
-              worker_pid(w));
+    log_debug("worker_ready", "service=%.*s slots=%u pid=%u host=%s", STR_ARG(h->service), h->count,
+              worker_pid(w), host_of(m));
     if (h->service.n > 0 && h->count > 0) {
         credit_each(self->credit, tell_service_up, &up);
     }

@@ -9,17 +9,12 @@
  */
 #include "actors/router/router.h"
 
-#include "proto/runtime/endpoint.h"
 #include "proto/runtime/fault.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -29,73 +24,6 @@
 static void on_socket(void *arg, int events);
 static void on_signal(void *arg, int events);
 static void on_tick(void *arg);
-
-/* Nobody else may bind here: a second bind of an ipc path steals it without an error. */
-static int
-lock_path(const char *path)
-{
-    char lock[4200];
-    char *slash;
-    int fd;
-
-    snprintf(lock, sizeof(lock), "%s", path);
-    slash = strrchr(lock, '/');
-    if (slash != NULL && slash != lock) {
-        *slash = '\0';
-        mkdir(lock, 0700);
-        if (chmod(lock, 0700) != 0) {
-            fprintf(stderr, "fte-router: %s: %s\n", lock, strerror(errno));
-            return -1;
-        }
-    }
-    snprintf(lock, sizeof(lock), "%s.lock", path);
-    fd = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        fprintf(stderr, "fte-router: %s: %s\n", lock, strerror(errno));
-    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        fprintf(stderr, "fte-router: another router has bound %s already\n", path);
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-static int
-router_bind(struct router *self)
-{
-    struct buf endpoint = {0}, fault = {0};
-    int64_t max = 4 * PROTO_MAX_MESSAGE;
-    int on = 1, none = 0, linger = 1000, handshake = 5000;
-    const char *path;
-    int code = EX_CONFIG;
-
-    if (endpoint_router(&endpoint, &fault) != 0) {
-        fprintf(stderr, "fte-router: %s\n", buf_c(&fault));
-        goto done;
-    }
-    path = endpoint_path(buf_c(&endpoint));
-    if (path != NULL && (self->lock_fd = lock_path(path)) < 0) {
-        goto done;
-    }
-    self->zmq = zmq_ctx_new();
-    self->socket = zmq_socket(self->zmq, ZMQ_ROUTER);
-    zmq_setsockopt(self->socket, ZMQ_ROUTER_MANDATORY, &on, sizeof(on));
-    zmq_setsockopt(self->socket, ZMQ_ROUTER_HANDOVER, &on, sizeof(on));
-    zmq_setsockopt(self->socket, ZMQ_SNDHWM, &none, sizeof(none));
-    zmq_setsockopt(self->socket, ZMQ_RCVHWM, &none, sizeof(none));
-    zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof(linger));
-    zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &max, sizeof(max));
-    zmq_setsockopt(self->socket, ZMQ_HANDSHAKE_IVL, &handshake, sizeof(handshake));
-    if (zmq_bind(self->socket, buf_c(&endpoint)) != 0) {
-        fprintf(stderr, "fte-router: cannot bind %s: %s\n", buf_c(&endpoint), zmq_strerror(errno));
-        goto done;
-    }
-    code = 0;
-done:
-    buf_fini(&endpoint);
-    buf_fini(&fault);
-    return code;
-}
 
 static void
 open_signals(struct router *self)
@@ -115,7 +43,6 @@ int
 main(int argc, char **argv)
 {
     struct router self = {.lock_fd = -1};
-    struct buf faults = {0}, endpoint = {0};
     struct id random = id_random();
     int code;
 
@@ -124,14 +51,10 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: fte-router [--check]\n");
         return EX_USAGE;
     }
-    option_load("router", NULL);
-    if (endpoint_router(&endpoint, &faults) != 0) {
-        fprintf(stderr, "fte-router: %s\n", buf_c(&faults));
-        buf_fini(&faults);
-        buf_fini(&endpoint);
+    option_load("router", router_options);
+    if (!router_allowed()) {
         return EX_CONFIG;
     }
-    buf_fini(&endpoint);
     if (argc == 2) {
         printf("fte-router: configuration OK\n");
         return EX_OK;
@@ -160,6 +83,7 @@ router_close(struct router *self)
 {
     credit_each(self->credit, router_forget, self);
     credit_free(&self->credit);
+    door_close(&self->door);
     if (self->socket != NULL) {
         zmq_close(self->socket);
     }
@@ -226,6 +150,7 @@ on_tick(void *arg)
     }
     tick(self);
     credit_each(self->credit, check_silence, self);
+    door_tick(self->door);
 }
 
 /* --- one message ---------------------------------------------------------------------------- */

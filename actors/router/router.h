@@ -1,9 +1,11 @@
-/* router - the inside of the router: router.c (the process), route.c (what becomes of a message).
- */
+/* router - the inside of the router: router.c (the process), bind.c (where it listens), door.c
+ * (who may come in), route.c (what becomes of a message). */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
 
+#include "actors/router/allow.h"
 #include "actors/router/credit.h"
+#include "actors/router/door.h"
 #include "proto/envelope.h"
 #include "proto/err.h"
 #include "proto/head.h"
@@ -26,6 +28,7 @@ enum counter {
     COUNT_TYPE,        /* types that are not known */
     COUNT_TOO_BIG,     /* bodies over PROTO_MAX_MESSAGE */
     COUNT_UNREACHABLE, /* addressees that are gone */
+    COUNT_REFUSED,     /* connections by tcp that the door refused */
     COUNT_SIZE,
 };
 
@@ -34,6 +37,7 @@ struct router {
     void *zmq;
     void *socket;
     struct credit *credit;
+    struct door *door; /* NULL: no tcp */
     struct lifeline lifeline;
     uint32_t generation; /* random per start, never 0 */
     uint64_t counters[COUNT_SIZE];
@@ -60,6 +64,12 @@ struct message {
     zmq_msg_t from, head, body;
     int frames;
 };
+
+extern const struct option router_options[];
+/* False if endpoints and keys don't go together; says why on stderr. */
+bool router_allowed(void);
+/* Opens the socket and binds it. 0, or an exit code after saying why. */
+int router_bind(struct router *self);
 
 /* Decides what becomes of a message and does it. */
 void router_route(struct router *self, struct message *m);

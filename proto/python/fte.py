@@ -37,6 +37,16 @@ def decode_envelope(data):
     e = checked(decode(data, "envelope"), ENVELOPE, "envelope")
     need(any(e["id"]), "id"), need(type(e.get("errors")) in (list, type(None)), "errors")
     return checked(e["source"], dict(topic=(str, 0, ANY), partition=(int, 0, 2**31 - 1), offset=(int, -ANY, ANY)), "source") and e
+def keys(socket):  # between machines: the router's public key and our secret one, or nothing leaves this one
+    for option, name in ((zmq.CURVE_SERVERKEY, "FTE_CURVE_SERVER_KEY"), (zmq.CURVE_SECRETKEY, "FTE_CURVE_SECRET")):
+        try: value = (open(v).read().split() or [""])[0] if (v := os.environ.get(name, "")).startswith("/") else v
+        except OSError as e: value = e.strerror
+        if not re.fullmatch(r"[0-9a-zA-Z.:+=^!/*?&<>()[\]{}@%$#-]{40}", value):
+            sys.exit(print("fte: FTE_ROUTER is a tcp address and needs keys: %s" % name, file=sys.stderr) or 78)
+        socket.setsockopt(option, value.encode())
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, zmq.curve_public(value.encode()))
+    for option, ms in dict(TCP_MAXRT=5000, CONNECT_TIMEOUT=2000, TCP_KEEPALIVE=1, TCP_KEEPALIVE_IDLE=5).items():
+        socket.setsockopt(getattr(zmq, option), ms)
 
 class Actor:
     def __init__(self, name, service, work=None, call=None, slots=64):
@@ -48,18 +58,22 @@ class Actor:
         self.socket, state = zmq.Context.instance().socket(zmq.DEALER), os.environ.get("FTE_STATE_DIR") or "var"
         for option, value in dict(ROUTING_ID=b"\x80" + os.urandom(15), SNDHWM=0, RCVHWM=0, RECONNECT_IVL=20).items():
             self.socket.setsockopt(getattr(zmq, option), value)
-        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self.socket.connect(os.environ.get("FTE_ROUTER") or "ipc://%s/run/router.sock" % state)
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+        router = os.environ.get("FTE_ROUTER") or "ipc://%s/run/router.sock" % state
+        if router.startswith("tcp:"): keys(self.socket)
+        self.socket.connect(router)
         while not self.stop: self.turn()
         self.send(DRAIN)  # the router gives us nothing more
         while self.queue: self.turn()
         self.send(BYE), zmq.Context.instance().destroy(1000)
     def turn(self):
         zmq.select([self.socket, self.monitor], [], [], 0 if self.queue else 0.25)
-        if self.monitor.poll(0): self.socket.send(b""), self.monitor.recv_multipart()  # connected (again): hello
+        if self.monitor.poll(0): self.connected(int.from_bytes(self.monitor.recv_multipart()[0][:2], sys.byteorder))
         while self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN: self.receive(*self.socket.recv_multipart()[:2])
         if self.queue: self.handle()
         if self.ready and time.monotonic() >= self.beat_at: self.beat(b"T %d %d\n" % (self.settled, len(self.queue)))
+    def connected(self, event):  # (again): hello. Or the router doesn't know our key, yet: to be started again
+        self.socket.send(b"") if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else sys.exit(self.log("refused", "key") or 75)
     def send(self, type_, body=b"", **fields):
         head = {**dict(zip(HEAD, (1, 0, self.service, b"", 0, 0, b"", 0, 0))), **fields, "type": type_}
         self.socket.send_multipart([msgpack.packb(list(head.values())), body])

@@ -1,5 +1,6 @@
 /* actor - the life of a process: settings, signals, router, lifeline, drain. */
 #include "proto/runtime/actor_private.h"
+#include "proto/runtime/curve.h"
 #include "proto/runtime/endpoint.h"
 #include "proto/runtime/fault.h"
 
@@ -41,7 +42,24 @@ static const struct option own_options[] = {
      .max = 300,
      .allowed = ENDPOINT_ALLOWED,
      .valid = router_ok,
-     .help = "The router's socket; by default it is in FTE_STATE_DIR."},
+     .help = "The router's socket; by default it is in FTE_STATE_DIR. A tcp address needs keys."},
+    {.name = "FTE_CURVE_SERVER_KEY",
+     .type = OPTION_TEXT,
+     .value_default = "",
+     .min = 1,
+     .max = 4000,
+     .allowed = CURVE_KEY_ALLOWED,
+     .valid = curve_key_ok,
+     .help = "The public key of the router, where FTE_ROUTER is a tcp address."},
+    {.name = "FTE_CURVE_SECRET",
+     .type = OPTION_TEXT,
+     .value_default = "",
+     .min = 1,
+     .max = 4000,
+     .allowed = CURVE_KEY_ALLOWED,
+     .valid = curve_key_ok,
+     .secret = true,
+     .help = "The secret key of this host, where FTE_ROUTER is a tcp address."},
     OPTION_END,
 };
 
@@ -277,27 +295,6 @@ on_router(void *arg, int events)
     }
 }
 
-/* A connection stands: the first or, after a restart of the router, the next. An empty message asks
- * the router for its READY. (ZMQ_PROBE_ROUTER does that for the first connection only: libzmq 4.3.4
- * keeps the pipe over a reconnect and doesn't probe again.) */
-static void
-on_connected(void *arg, int events)
-{
-    struct actor *self = arg;
-    bool connected = false;
-    zmq_msg_t frame;
-
-    (void)events;
-    zmq_msg_init(&frame);
-    while (zmq_msg_recv(&frame, self->monitor, ZMQ_DONTWAIT) >= 0) {
-        connected = true;
-    }
-    zmq_msg_close(&frame);
-    if (connected) {
-        zmq_send(self->socket, "", 0, ZMQ_DONTWAIT);
-    }
-}
-
 /* --- ending --------------------------------------------------------------------------------- */
 
 void
@@ -403,59 +400,6 @@ open_signals(struct actor *self)
 }
 
 static void
-set_int(void *socket, int option, int value)
-{
-    zmq_setsockopt(socket, option, &value, sizeof(value));
-}
-
-static void
-watch_connection(struct actor *self)
-{
-    static const char pipe[] = "inproc://connected";
-
-    zmq_socket_monitor(self->socket, pipe, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    self->monitor = zmq_socket(self->zmq, ZMQ_PAIR);
-    zmq_connect(self->monitor, pipe);
-    loop_watch_zmq(self->loop, self->monitor, on_connected, self);
-}
-
-static int
-open_socket(struct actor *self)
-{
-    struct buf endpoint = {0}, fault = {0};
-    struct id incarnation = id_random();
-    int64_t max = 4 * PROTO_MAX_MESSAGE;
-    int rc;
-
-    if (endpoint_router(&endpoint, &fault) != 0) {
-        fprintf(stderr, "fte-%s: %s\n", self->spec->name, buf_c(&fault));
-        return EX_CONFIG;
-    }
-    self->remote = endpoint_path(buf_c(&endpoint)) == NULL;
-    memcpy(self->route, incarnation.b, ROUTE_SIZE);
-    self->route[0] |= 0x80; /* a routing id must not begin with a zero byte (zmq_setsockopt(3)) */
-    self->zmq = zmq_ctx_new();
-    self->socket = zmq_socket(self->zmq, ZMQ_DEALER);
-    zmq_setsockopt(self->socket, ZMQ_ROUTING_ID, self->route, ROUTE_SIZE);
-    zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &max, sizeof(max));
-    set_int(self->socket, ZMQ_SNDHWM, 0);
-    set_int(self->socket, ZMQ_RCVHWM, 0);
-    set_int(self->socket, ZMQ_LINGER, 1000);
-    set_int(self->socket, ZMQ_RECONNECT_IVL, 20);
-    set_int(self->socket, ZMQ_RECONNECT_IVL_MAX, 500);
-    watch_connection(self);
-    rc = zmq_connect(self->socket, buf_c(&endpoint));
-    if (rc != 0) {
-        log_warn("connect_failed", "error=%s", log_quote(zmq_strerror(errno)));
-    } else {
-        loop_watch_zmq(self->loop, self->socket, on_router, self);
-    }
-    buf_fini(&endpoint);
-    buf_fini(&fault);
-    return rc == 0 ? 0 : EX_CONFIG;
-}
-
-static void
 close_all(struct actor *self)
 {
     question_fail_all(self, ERR_UNAVAILABLE);
@@ -463,14 +407,7 @@ close_all(struct actor *self)
         self->spec->fini(self);
     }
     mailbox_fini(self);
-    if (self->socket != NULL) {
-        zmq_socket_monitor(self->socket, NULL, 0);
-        zmq_close(self->monitor);
-        zmq_close(self->socket);
-    }
-    if (self->zmq != NULL) {
-        zmq_ctx_term(self->zmq);
-    }
+    connection_close(self);
     if (self->signal_fd >= 0) {
         close(self->signal_fd);
     }
@@ -493,6 +430,9 @@ actor_run(const struct actor_spec *spec, int argc, char **argv)
         return EX_USAGE;
     }
     option_load(spec->name, self.options);
+    if (!connection_allowed(&self)) {
+        return EX_CONFIG;
+    }
     if (argc == 2) {
         free(self.options);
         printf("fte-%s: configuration OK\n", spec->name);
@@ -504,7 +444,7 @@ actor_run(const struct actor_spec *spec, int argc, char **argv)
     self.loop = loop_new();
     open_signals(&self);
     self.context = xcalloc(1, spec->context_size);
-    code = open_socket(&self);
+    code = connection_open(&self, on_router);
     if (code == 0 && spec->init != NULL) {
         code = spec->init(&self);
     }

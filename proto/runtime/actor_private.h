@@ -1,5 +1,5 @@
-/* actor_private - the inside of an actor, shared by actor.c (life), mailbox.c (units) and call.c
- * (questions). */
+/* actor_private - the inside of an actor, shared by actor.c (life), connection.c (the socket),
+ * mailbox.c (units) and call.c (questions). */
 #ifndef PROTO_RUNTIME_ACTOR_PRIVATE_H
 #define PROTO_RUNTIME_ACTOR_PRIVATE_H
 
@@ -46,7 +46,11 @@ struct actor {
     struct loop *loop;
     void *zmq;
     void *socket;
-    void *monitor; /* tells when a connection stands */
+    void *monitor;         /* tells when a connection stands, and when not */
+    struct buf endpoint;   /* where the router is */
+    const char *apart;     /* why there is no connection to a router behind tcp; NULL: there is */
+    int64_t complained_ms; /* when that was last said */
+    struct loop_timer *again; /* connects anew */
     uint8_t route[ROUTE_SIZE];
     struct lifeline lifeline;
     bool remote;         /* the router is reached by tcp: on another machine, perhaps */
@@ -71,6 +75,14 @@ struct actor {
     int signal_fd;
     void *context;
 };
+
+/* --- connection.c --- */
+/* False if the settings don't allow to connect; says why on stderr. */
+bool connection_allowed(struct actor *self);
+/* Connects; from then on `on_message` is called when there is something to receive. 0 or an exit
+ * code. */
+int connection_open(struct actor *self, loop_watch_fn *on_message);
+void connection_close(struct actor *self); /* also if it was never opened */
 
 /* --- mailbox.c --- */
 /* Takes a WORK or CALL in. */

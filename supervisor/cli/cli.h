@@ -53,6 +53,7 @@ int cmd_dlq(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
 int cmd_identify(int argc, char **argv);
 int cmd_kb(int argc, char **argv);
+int cmd_keygen(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_restart(int argc, char **argv);
 int cmd_scale(int argc, char **argv);

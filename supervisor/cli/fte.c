@@ -47,6 +47,8 @@ static const struct cli_command commands[] = {
     {"trace", cmd_trace, "one message's way, step by step with times"},
     {"ticket", cmd_ticket, "list, show, answer, give back and close tickets"},
     {"customer", cmd_customer, "show a customer's identifiers and conversations"},
+    {"keygen", cmd_keygen,
+     "make a key pair for the router, or for a host whose actors connect to it"},
     {"migrate", cmd_migrate, "bring the database to this program's schema"},
     {"db", cmd_db, "db url: where the database is"},
     {"help", cmd_help, "this list"},

@@ -27,6 +27,10 @@ SETTINGS.update({name: (allowed, None) for name, (_, _, allowed, _) in guide.OTH
 WRONG = {
     "FTE_CHILD_TABLE": ["/nonexistent/table.conf", "/etc"],
     "FTE_CONFIG": ["/nonexistent/fte.conf", "/etc"],
+    "FTE_CURVE_CLIENTS": ["/nonexistent/clients", "/etc", "/etc/passwd"],
+    "FTE_CURVE_SECRET": ["short", "x" * 41, "/nonexistent/key", "/etc/passwd"],
+    "FTE_CURVE_SERVER_KEY": ["short", "x" * 41, "~" * 40, "/nonexistent/key", "/etc"],
+    "FTE_CURVE_SERVER_SECRET": ["short", "x" * 41, "/nonexistent/key", "/etc/passwd"],
     "FTE_DRAIN_BUDGET": ["soon", "-1s", "25h", "1.5s"],
     "FTE_KAFKA_BROKERS": ["localhost", "a:0", "a:9092,", ":9092", "a:9092,b"],
     "FTE_KAFKA_INSTANCE": ["x" * 151],
@@ -35,6 +39,7 @@ WRONG = {
     "FTE_PG_BIN": ["/nonexistent", "/etc/passwd"],
     "FTE_PHONE_REGION": ["XX", "de", "DEU", "0"],
     "FTE_ROUTER": ["nonsense", "tcp://host", "tcp://host:0", "tcp://:1", "ipc://", "ipc:///" + "x" * 107],
+    "FTE_ROUTER_LISTEN": ["nonsense", "ipc:///run/x", "tcp://host", "tcp://host:70000", "tcp://:1"],
     "FTE_STATE_DIR": ["/proc/fte", "/etc/passwd/x", "/sys/kernel", "/tmp/" + "x" * 4000],
     "FTE_TRIAGE_RULES": ["/nonexistent/rules", "/etc", "/etc/passwd"],
 }

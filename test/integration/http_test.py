@@ -384,6 +384,8 @@ def test_metrics_count_what_happened(system):
     assert counted("accepted") == accepted + 1 and counted("invalid") == invalid + 1
     wait_for(lambda: 'fte_total{channel="webform",name="received"}' in system.get("/metrics").text,
              what="the totals of the metrics actor")
+    wait_for(lambda: re.search(r'fte_router\{what="routed"\} [1-9]', system.get("/metrics").text), what="the router's counters")
+    assert 'fte_router{what="refused"} 0' in system.get("/metrics").text
 
 
 def test_health_tells_alive_from_ready(system):

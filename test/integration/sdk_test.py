@@ -16,11 +16,11 @@ DEADLINE = 10
 class Peer:
     """A bare DEALER: an edge, a caller, or a worker that a test plays itself."""
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, more=()):
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.id = b"\x81" + os.urandom(7)
         for option, value in ((zmq.ROUTING_ID, self.id), (zmq.LINGER, 0), (zmq.RECONNECT_IVL, 20), (zmq.SNDHWM, 0),
-                              (zmq.RCVHWM, 0)):
+                              (zmq.RCVHWM, 0), *more):
             self.socket.setsockopt(option, value)
         self.socket.connect(endpoint)
         self.got = []
@@ -75,9 +75,9 @@ class Peer:
 
 
 class System:
-    def __init__(self, directory):
+    def __init__(self, directory, **settings):
         self.endpoint = "ipc://%s/r.sock" % directory
-        self.env = dict(os.environ, FTE_ROUTER=self.endpoint, FTE_STATE_DIR=directory)
+        self.env = dict(os.environ, FTE_ROUTER=self.endpoint, FTE_STATE_DIR=directory, **settings)
         self.env.pop("FTE_CONFIG", None)
         self.children, self.peers = [], []
         self.router = self.start_router()

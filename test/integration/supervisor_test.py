@@ -396,6 +396,22 @@ def test_a_second_supervisor_on_the_same_state_says_so_in_one_line(tree):
     tree.wait("a")
 
 
+def test_what_serves_nothing_is_not_scaled_and_says_so(tree):
+    tree.start(row("a", tree.actor).replace("a | a", "a | -"))
+    pid = tree.wait("a")["pid"]
+    refused = tree.fte("scale", "a", "2")
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1 and "at most 1 where the service is -" in refused.stderr
+    assert tree.fte("scale", "a", "1").returncode == 0 and tree.status()["a"]["pid"] == pid
+    assert tree.fte("scale", "a", "0").returncode == 0
+
+
+def test_a_note_is_shown_and_changes_nothing(tree):
+    tree.start(row("a", 'sh -c "(echo READY; echo NOTE three strangers) >&3; exec sleep 1000"'))
+    until("shown", lambda: tree.status()["a"]["why"] == "three strangers")
+    assert tree.status()["a"]["state"] == "ready"
+    tree.wait_ready_file("ready\n")
+
+
 def test_workers_are_scaled_up_and_down(tree):
     tree.start(row("a", tree.actor) + row("b", tree.actor))
     pid = tree.wait("a")["pid"]
@@ -552,6 +568,7 @@ def test_a_supervisor_that_was_stopped_does_not_take_its_children_for_hung(tree)
     ("nonsense\n", {}, "table.conf:1: "),
     (HEADING + "a | - | x | permanent | 1 | 1 |\n", {}, "table.conf:2: shutdown \"1\""),
     (None, {}, "No such file or directory"),
+    (HEADING + "a | - | x | permanent | 1s | 2 |\n", {}, "table.conf:2: workers \"2\": at most 1 where the service is -"),
     (HEADING + "a | - | true | permanent | 1s | 1 |\n", {"FTE_DRAIN_BUDGET": "soon"}, "FTE_DRAIN_BUDGET=\"soon\""),
     (HEADING + "a | - | true | permanent | 1s | 1 |\n", {"FTE_STATE_DIR": "/proc/fte"}, "FTE_STATE_DIR=\"/proc/fte\""),
     (HEADING + "a | - | true | permanent | 1s | 1 |\n", {"FTE_STATE_DIR": "/etc/passwd"}, "Not a directory"),

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistr.h>
 
 void
 buf_fini(struct buf *b)
@@ -74,6 +75,30 @@ buf_printf(struct buf *b, const char *format, ...)
         b->n += (size_t)n;
     }
     va_end(again);
+}
+
+void
+buf_add_shown(struct buf *b, struct str s, size_t max)
+{
+    size_t used = 0;
+
+    while (used < s.n) {
+        const uint8_t *at = (const uint8_t *)s.p + used;
+        ucs4_t c;
+        int size = u8_mbtoucr(&c, at, s.n - used);
+        size_t step = size > 0 ? (size_t)size : 1;
+        if (used + step > max) {
+            break;
+        }
+        if (size <= 0) {
+            buf_add_byte(b, '?');
+        } else if (c < 0x20 || (c >= 0x7f && c < 0xa0)) {
+            buf_add_byte(b, ' ');
+        } else {
+            buf_add(b, at, step);
+        }
+        used += step;
+    }
 }
 
 struct str

@@ -25,6 +25,10 @@ void buf_add_str(struct buf *b, struct str s);
 void buf_add_c(struct buf *b, const char *c);
 void buf_add_byte(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Appends `s` as one line of UTF-8 that a terminal can show, whatever stands in it: control
+ * characters become blanks, bytes that are no UTF-8 become "?". Of more than `max` bytes as many
+ * whole characters as there is room for. */
+void buf_add_shown(struct buf *b, struct str s, size_t max);
 /* The content, borrowed until the next change. */
 struct str buf_str(const struct buf *b);
 /* The content as a C string (a NUL is kept behind it), borrowed until the next change. */

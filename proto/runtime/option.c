@@ -228,16 +228,6 @@ describe(const struct option *o, struct buf *out)
     }
 }
 
-/* One line, whatever stands in it. */
-static void
-add_in_line(struct buf *out, struct str text, size_t max)
-{
-    for (size_t i = 0; i < text.n && i < max; i++) {
-        uint8_t byte = (uint8_t)text.p[i];
-        buf_add_byte(out, byte < 0x20 ? ' ' : byte);
-    }
-}
-
 static void
 add_fault(const struct option *o, const char *text, struct str why, struct buf *out)
 {
@@ -247,14 +237,14 @@ add_fault(const struct option *o, const char *text, struct str why, struct buf *
         buf_printf(out, "%s has a value that is not allowed (not shown): ", o->name);
     } else {
         buf_printf(out, "%s=\"", o->name);
-        add_in_line(out, str_of(text), 100);
+        buf_add_shown(out, str_of(text), 100);
         buf_add_c(out, "\" is not allowed: ");
     }
     buf_add_c(out, "must be ");
     describe(o, out);
     if (why.n > 0) {
         buf_add_c(out, " (");
-        add_in_line(out, why, 300);
+        buf_add_shown(out, why, 300);
         buf_add_c(out, ")");
     }
     buf_add_byte(out, '\n');
@@ -281,13 +271,55 @@ option_check(const struct option *table, struct buf *ret_faults)
     return faults;
 }
 
+/* As a shell has it: what is no name would be set, and never be read. */
+static bool
+is_name(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+              (i > 0 && c >= '0' && c <= '9'))) {
+            return false;
+        }
+    }
+    return s.n > 0;
+}
+
+/* Sets what a line says; false where it says nothing that can be set. */
+static bool
+take_line(struct str line)
+{
+    const char *eq = line.n > 0 ? memchr(line.p, '=', line.n) : NULL;
+    struct str name, rest;
+    char *key, *value;
+
+    if (line.n == 0 || line.p[0] == '#') {
+        return true;
+    }
+    if (eq == NULL || memchr(line.p, '\0', line.n) != NULL) {
+        return false;
+    }
+    name = str_trim((struct str){line.p, (size_t)(eq - line.p)});
+    rest = str_trim((struct str){eq + 1, line.n - (size_t)(eq - line.p) - 1});
+    if (!is_name(name)) {
+        return false;
+    }
+    key = str_dup(name);
+    value = str_dup(rest);
+    setenv(key, value, 0);
+    free(key);
+    free(value);
+    return true;
+}
+
 int
 option_load_file(const char *path, struct buf *ret_faults)
 {
     FILE *f = option_file_ok(path) ? fopen(path, "re") : NULL;
     char *line = NULL;
     size_t cap = 0;
-    int number = 0, bad = 0;
+    int bad = 0;
+    ssize_t n;
 
     if (f == NULL) {
         buf_printf(ret_faults,
@@ -295,25 +327,14 @@ option_load_file(const char *path, struct buf *ret_faults)
                    strerror(errno));
         return 1;
     }
-    while (getline(&line, &cap, f) >= 0) {
-        struct str s = str_trim(str_of(line));
-        const char *eq = s.n > 0 ? memchr(s.p, '=', s.n) : NULL;
-        number++;
-        if (s.n == 0 || s.p[0] == '#') {
-            continue;
-        }
-        if (eq == NULL || eq == s.p) {
-            buf_printf(ret_faults, "FTE_CONFIG=\"%s\" is not allowed: line %d must be KEY=VALUE\n",
+    for (int number = 1; (n = getline(&line, &cap, f)) >= 0; number++) {
+        if (!take_line(str_trim((struct str){line, (size_t)n}))) {
+            buf_printf(ret_faults,
+                       "FTE_CONFIG=\"%s\" is not allowed: line %d must be KEY=VALUE, the KEY of "
+                       "letters, digits and _\n",
                        path, number);
             bad++;
-            continue;
         }
-        char *key = str_dup(str_trim((struct str){.p = s.p, .n = (size_t)(eq - s.p)}));
-        char *value =
-            str_dup(str_trim((struct str){.p = eq + 1, .n = s.n - (size_t)(eq - s.p) - 1}));
-        setenv(key, value, 0);
-        free(key);
-        free(value);
     }
     free(line);
     fclose(f);

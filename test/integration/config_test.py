@@ -151,9 +151,10 @@ def test_many_faults_are_all_told_and_nothing_is_made_or_started(surroundings, t
 
 def test_a_line_of_the_file_of_settings_that_is_none_is_named(surroundings, tmp_path):
     config = tmp_path / "fte.conf"
-    config.write_text("FTE_LOG_LEVEL=info\n\n# why\nnonsense\n")
+    config.write_text("FTE_LOG_LEVEL=info\n\n# why\nnonsense\nexport FTE_LOG_LEVEL=debug\n")
     assert faults(dict(surroundings, FTE_CONFIG=str(config)), "check") == \
-        ['FTE_CONFIG="%s" is not allowed: line 4 must be KEY=VALUE' % config]
+        ['FTE_CONFIG="%s" is not allowed: line %d must be KEY=VALUE, the KEY of letters, digits and _' % (config, line)
+         for line in (4, 5)]
 
 
 def test_a_wrong_value_in_the_file_of_settings_is_told_like_one_of_the_environment(surroundings, tmp_path):

@@ -1,7 +1,11 @@
 #include "proto/runtime/option.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static bool
 even(const char *value, struct buf *ret_why)
@@ -127,4 +131,67 @@ Test(option, a_directory_is_no_file_that_can_be_read)
     cr_assert_not(option_file_ok("/"));
     cr_assert_not(option_file_ok("/nonexistent"));
     cr_assert(option_file_ok("/proc/self/exe"));
+}
+
+Test(option, a_fault_is_utf8_wherever_its_value_is_cut)
+{
+    struct buf text = {0}, value = {0};
+
+    buf_add_c(&value, "a"); /* so that the hundredth byte is in the middle of a letter */
+    for (int i = 0; i < 60; i++) {
+        buf_add_c(&value, "\xc3\xa9");
+    }
+    cr_assert_eq(faults_with("T_CHOICE", buf_c(&value), &text), 1);
+    cr_assert(str_is_text(buf_str(&text)), "%s", buf_c(&text));
+    buf_clear(&text);
+    cr_assert_eq(faults_with("T_CHOICE", "\xff\x7f", &text), 1);
+    cr_assert_str_eq(buf_c(&text), "T_CHOICE=\"? \" is not allowed: must be one of a, bee\n");
+    buf_fini(&text);
+    buf_fini(&value);
+}
+
+/* Loads a file of these bytes; how many faults. */
+static int
+load(struct str bytes, struct buf *text)
+{
+    char path[40];
+    int fd = memfd_create("settings", MFD_CLOEXEC);
+    int n;
+
+    cr_assert_eq(write(fd, bytes.p, bytes.n), (ssize_t)bytes.n);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    n = option_load_file(path, text);
+    close(fd);
+    return n;
+}
+
+Test(option, a_file_sets_what_the_environment_does_not)
+{
+    struct buf text = {0};
+
+    unsetenv("T_INT");
+    unsetenv("T_BOOL");
+    setenv("T_CHOICE", "bee", 1);
+    cr_assert_eq(load(STR("# why\n\n T_INT = 7 \r\nT_CHOICE=a\nT_BOOL=on"), &text), 0, "%s",
+                 buf_c(&text));
+    cr_assert_str_eq(getenv("T_INT"), "7");
+    cr_assert_str_eq(getenv("T_BOOL"), "on");
+    cr_assert_str_eq(getenv("T_CHOICE"), "bee");
+    buf_fini(&text);
+}
+
+Test(option, a_line_of_a_file_that_would_set_nothing_is_a_fault)
+{
+    static const struct str lines[] = {STR("export T_INT=5"), STR("\xef\xbb\xbfT_INT=5"),
+                                       STR("T INT=5"),        STR("5=5"),
+                                       STR("T-INT=5"),        STR("=5"),
+                                       STR("T_INT"),          STR("T_CHOICE=a\0bee")};
+    struct buf text = {0};
+
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        buf_clear(&text);
+        cr_expect_eq(load(lines[i], &text), 1, "%s", lines[i].p);
+        cr_expect_not_null(strstr(buf_c(&text), "line 1 must be KEY=VALUE"), "%s", lines[i].p);
+    }
+    buf_fini(&text);
 }

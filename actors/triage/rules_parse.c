@@ -13,6 +13,7 @@
 #define PATTERNS_MAX 8000 /* patterns in all rules */
 #define GAP_DEFAULT 3     /* words that ... skips */
 #define GAP_MAX 30
+#define FAULT_MAX 400 /* bytes of a fault */
 
 const char *const rules_channels[] = {"webform", "email", "whatsapp", NULL};
 
@@ -65,13 +66,15 @@ static void fault(struct parser *p, const char *format, ...) __attribute__((form
 static void
 fault(struct parser *p, const char *format, ...)
 {
-    char text[400];
+    char text[FAULT_MAX + 8]; /* what is cut off in the middle of a character isn't shown */
     va_list args;
 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    buf_printf(p->faults, "%s:%u: %s\n", p->name, p->line, text);
+    buf_printf(p->faults, "%s:%u: ", p->name, p->line);
+    buf_add_shown(p->faults, str_of(text), FAULT_MAX);
+    buf_add_byte(p->faults, '\n');
     p->ok = false;
 }
 
@@ -171,17 +174,17 @@ read_text(struct parser *p, struct str text, const char *name)
     const char *at = text.p, *end = text.p + text.n;
 
     p->name = name;
-    p->line = 0;
+    p->line = 1;
     while (at < end) {
         const char *nl = memchr(at, '\n', (size_t)(end - at));
         struct str line = {at, (size_t)((nl ? nl : end) - at)};
         const char *comment = memchr(line.p, '#', line.n);
 
-        p->line++;
         if (comment)
             line.n = (size_t)(comment - line.p);
         read_line(p, str_trim(line));
         at = nl ? nl + 1 : end;
+        p->line += nl && at < end;
     }
 }
 

@@ -34,17 +34,19 @@ void
 words_cut(struct words *ret, struct str text)
 {
     struct buf clean = {0};
+    const char *p;
     struct cut c;
 
     if (text.n > WORDS_MAX_TEXT)
         text.n = WORDS_MAX_TEXT;
     text_clean(text, &clean);
+    p = buf_str(&clean).p;
     ret->n = 0;
     buf_clear(&ret->text);
     /* One small letter takes at most half as much again as its capital: nothing moves after this.
      */
     buf_reserve(&ret->text, clean.n * 2 + 16);
-    c = (struct cut){.to = ret, .p = clean.p, .end = clean.p + clean.n, .line = clean.p};
+    c = (struct cut){.to = ret, .p = p, .end = p + clean.n, .line = p};
     c.blank = c.sentence = true;
     while (c.p < c.end) {
         cut_blank(&c);

@@ -270,3 +270,23 @@ Test(rules, in_a_file_that_is_not_there_are_refused_with_its_name)
     cr_expect(strstr(buf_c(&faults), "/nowhere/triage.rules: No such file"));
     buf_fini(&faults);
 }
+
+Test(rules, with_a_fault_are_told_in_lines_that_a_terminal_can_show)
+{
+    struct buf text = {0}, faults = {0};
+    struct str line;
+
+    buf_add_c(&text, "\x1b[31mred\n");
+    for (int i = 0; i < 300; i++) {
+        buf_add_c(&text, "\xc3\xa9"); /* cut where it is too long, but no letter in two */
+    }
+    cr_assert_null(rules_parse(buf_str(&text), "test", &faults));
+    cr_expect(str_is_text(buf_str(&faults)), "%s", buf_c(&faults));
+    cr_expect_null(strchr(buf_c(&faults), '\x1b'));
+    line = str_of(strchr(buf_c(&faults), '\n') + 1);
+    cr_expect(memcmp(line.p, "test:2: ", 8) == 0 && line.n <= 420, "%s", buf_c(&faults));
+    rules_parse(STR(""), "test", &faults);
+    cr_expect_not_null(strstr(buf_c(&faults), "test:1: has no rule"), "%s", buf_c(&faults));
+    buf_fini(&text);
+    buf_fini(&faults);
+}

@@ -16,6 +16,8 @@
 #include <time.h>
 
 #define MAX_DEPTH 8        /* of a customer's data: the envelope around it may have 16 */
+#define TRACEPARENT_MIN 55 /* of version 00; later ones may be longer */
+#define TRACEPARENT_MAX 256
 #define OWN_SOURCE "/fte." /* what ce_source of our own records begins with: "/" and the topic */
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -109,7 +111,7 @@ add_value(struct buf *out, struct str key, const msgpack_object *o)
             if (kv->key.type == MSGPACK_OBJECT_STR) {
                 struct str name = {kv->key.via.str.ptr, kv->key.via.str.size};
                 json_comma(out);
-                json_str(out, name);
+                json_msgpack(out, &kv->key); /* an empty one has no pointer */
                 buf_add_byte(out, ':');
                 add_value(out, name, &kv->val);
             }
@@ -541,6 +543,20 @@ decode_unit(const struct cloudevent_header *headers, size_t n, struct cloudevent
     return true;
 }
 
+/* W3C Trace Context, 3.2: hexadecimal digits in groups. Anything else would be a stranger's text in
+ * our headers and logs. */
+static bool
+is_traceparent(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == '-')) {
+            return false;
+        }
+    }
+    return s.n >= TRACEPARENT_MIN && s.n <= TRACEPARENT_MAX;
+}
+
 static bool
 begins_with(struct str s, const char *c)
 {
@@ -583,7 +599,7 @@ cloudevent_decode(const struct cloudevent_header *headers, size_t n, struct str 
         return ERR_INVALID;
     }
     ret->trace = header_of(headers, n, "traceparent");
-    if (ret->trace.n > 256 || !str_is_text(ret->trace)) {
+    if (!is_traceparent(ret->trace)) {
         ret->trace = (struct str){0};
     }
     if (time.n > 0) {

@@ -190,6 +190,34 @@ Test(cloudevent, times_are_read_with_any_offset_and_fraction)
     buf_fini(&body);
 }
 
+Test(cloudevent, a_trace_that_is_none_is_left_out)
+{
+    const struct {
+        const char *trace;
+        bool taken;
+    } traces[] = {
+        {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true},
+        {"01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-may-come", false},
+        {"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-0a", true},
+        {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b71692033\x7f\x1b-01", false},
+        {"00-0AF7651916CD43DD8448EB211C80319C-B7AD6B7169203331-01", false},
+        {"00-0af7651916cd43dd8448eb211c80319c", false},
+        {"please call Ann at 555 1234, she is waiting for her refund", false},
+    };
+    struct cloudevent_header headers[8];
+    size_t n = plain(headers);
+    struct buf body = {0};
+    struct cloudevent e;
+    const char *why = "";
+
+    for (size_t i = 0; i < sizeof(traces) / sizeof(traces[0]); i++) {
+        headers[n] = (struct cloudevent_header){"traceparent", str_of(traces[i].trace)};
+        cr_assert_eq(cloudevent_decode(headers, n + 1, str_of(outside), 7, &body, &e, &why), 0);
+        cr_expect_eq(e.trace.n > 0, traces[i].taken, "%s", traces[i].trace);
+    }
+    buf_fini(&body);
+}
+
 Test(cloudevent, hostile_values_are_refused_in_words)
 {
     struct cloudevent_header headers[8];
@@ -254,6 +282,20 @@ Test(cloudevent, bytes_that_are_no_text_are_base64)
     cr_assert_str_eq(buf_c(&value),
                      "{\"type\":\"application/json\",\"body\":{\"base64\":\"/wABAg==\"}}");
     buf_fini(&body);
+    buf_fini(&text);
+    buf_fini(&value);
+}
+
+Test(cloudevent, a_name_may_be_empty)
+{
+    struct buf text = {0}, value = {0};
+    struct cloudevent_header headers[CLOUDEVENT_HEADERS];
+    struct cloudevent e = {.topic = "fte.tickets.incoming",
+                           .id = id_derive("test", STR("e")),
+                           .body = STR("\x82\xa0\x01\xa1x\x81\xa0\xa0")};
+
+    cloudevent_encode(&e, &text, headers, &value);
+    cr_assert_str_eq(buf_c(&value), "{\"\":1,\"x\":{\"\":\"\"}}");
     buf_fini(&text);
     buf_fini(&value);
 }

@@ -11,13 +11,16 @@
 #include <uninorm.h>
 #include <unistr.h>
 
+#define LOCAL_MAX 64 /* bytes before the @ sign (RFC 5321, 4.5.3.1.1) */
+
+static const char too_long[] = "is too long (64 bytes before the @ sign, 254 in all)";
+
 /* What a provider says of addresses in its domain. */
 struct provider {
     const char *domain;
-    const char
-        *canonical; /* the name that stands for all of its domains; NULL: the domain itself */
-    bool plus_tag;  /* what follows a plus sign is not part of the mailbox's name */
-    bool no_dots;   /* dots in the name do not count */
+    const char *canonical; /* stands for all of its domains; NULL: the domain itself */
+    bool plus_tag;         /* what follows a plus sign is not part of the mailbox's name */
+    bool no_dots;          /* dots in the name do not count */
 };
 
 static const struct provider providers[] = {
@@ -44,7 +47,7 @@ static const struct provider providers[] = {
     {.domain = "yandex.ua", .canonical = "yandex.ru", .plus_tag = true},
 };
 
-/* Microsoft's national sisters: outlook.de, hotmail.co.uk, live.com.au. */
+/* National sisters: outlook.de, hotmail.co.uk, live.com.au. */
 static const char *const microsoft_names[] = {"outlook.", "hotmail.", "live."};
 
 /* An address taken apart; both parts are owned. */
@@ -57,32 +60,33 @@ struct address {
 static int address_parse(struct str raw, struct address *ret, const char **ret_why);
 static void address_fini(struct address *a);
 static void address_normal(struct address *a);
-static void address_write(const struct address *a, struct buf *ret);
+static int address_finish(const struct address *a, struct buf *ret, const char **ret_why);
 
-int
-contact_email(struct str raw, struct buf *ret, const char **ret_why)
+static int
+write_email(struct str raw, bool normal, struct buf *ret, const char **ret_why)
 {
     struct address a = {0};
     int err = address_parse(raw, &a, ret_why);
 
     if (!err) {
-        address_normal(&a);
-        address_write(&a, ret);
+        if (normal)
+            address_normal(&a);
+        err = address_finish(&a, ret, ret_why);
     }
     address_fini(&a);
     return err;
 }
 
 int
+contact_email(struct str raw, struct buf *ret, const char **ret_why)
+{
+    return write_email(raw, true, ret, ret_why);
+}
+
+int
 contact_email_address(struct str raw, struct buf *ret, const char **ret_why)
 {
-    struct address a = {0};
-    int err = address_parse(raw, &a, ret_why);
-
-    if (!err)
-        address_write(&a, ret);
-    address_fini(&a);
-    return err;
+    return write_email(raw, false, ret, ret_why);
 }
 
 void
@@ -115,17 +119,17 @@ is_ascii(struct str s)
     return true;
 }
 
-/* Appends `raw` in compatibility form without invisible characters; false if it isn't UTF-8. */
+/* Appends `raw` in compatibility form without invisible characters; false if it isn't UTF-8, or
+ * holds a NUL. */
 static bool
 text_fold(struct str raw, struct buf *ret)
 {
+    if (!str_is_text(raw))
+        return false;
     if (is_ascii(raw)) {
         buf_add_str(ret, raw);
         return true;
     }
-    if (u8_check((const uint8_t *)raw.p, raw.n))
-        return false;
-
     size_t n = 0;
     uint8_t *form = u8_normalize(UNINORM_NFKC, (const uint8_t *)raw.p, raw.n, NULL, &n);
     if (!form)
@@ -167,23 +171,22 @@ hex_value(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* mailto:maria%2Bnews@example.com?subject=... (RFC 6068) becomes the address alone. */
-static void
+/* mailto:maria%2Bnews@example.com?subject=... (RFC 6068) becomes the address alone. False where
+ * what it says isn't UTF-8, as in text_fold(). */
+static bool
 strip_mailto(struct buf *text)
 {
+    struct buf plain = {0};
+
     static const char scheme[] = "mailto:";
     const size_t skip = sizeof scheme - 1;
 
     if (text->n < skip || strncasecmp(text->p, scheme, skip) != 0)
-        return;
-    size_t out = 0;
+        return true;
     for (size_t i = skip; i < text->n && text->p[i] != '?'; i++) {
         char c = text->p[i];
         if (c == '%' && i + 2 < text->n && hex_value(text->p[i + 1]) >= 0 &&
@@ -191,9 +194,12 @@ strip_mailto(struct buf *text)
             c = (char)(hex_value(text->p[i + 1]) * 16 + hex_value(text->p[i + 2]));
             i += 2;
         }
-        text->p[out++] = c;
+        buf_add_byte(&plain, c);
     }
-    text->n = out;
+    buf_clear(text);
+    bool ok = text_fold(buf_str(&plain), text);
+    buf_fini(&plain);
+    return ok;
 }
 
 /* --- the grammar ----------------------------------------------------------------------------- */
@@ -348,19 +354,16 @@ address_split(struct str s, struct address *ret, const char **ret_why)
         *ret_why = "has no @ sign";
         return ERR_INVALID;
     }
-    struct str local = str_trim((struct str){.p = s.p, .n = at - 1});
-    struct str domain = str_trim((struct str){.p = s.p + at, .n = s.n - at});
-
-    if (!parse_local(local, ret)) {
+    if (!parse_local(str_trim((struct str){.p = s.p, .n = at - 1}), ret)) {
         *ret_why = "has a character before the @ sign that is not allowed, or nothing";
         return ERR_INVALID;
     }
-    if (!parse_domain(domain, ret)) {
+    if (!parse_domain(str_trim((struct str){.p = s.p + at, .n = s.n - at}), ret)) {
         *ret_why = "has no valid domain after the @ sign";
         return ERR_INVALID;
     }
-    if (ret->local.n > 64 || ret->local.n + 1 + ret->domain.n > CONTACT_EMAIL_MAX) {
-        *ret_why = "is too long (64 bytes before the @ sign, 254 in all)";
+    if (ret->local.n > LOCAL_MAX || ret->local.n + 1 + ret->domain.n > CONTACT_EMAIL_MAX) {
+        *ret_why = too_long;
         return ERR_INVALID;
     }
     return 0;
@@ -382,9 +385,8 @@ address_parse(struct str raw, struct address *ret, const char **ret_why)
         goto done;
     }
     why = "is not valid UTF-8";
-    if (memchr(raw.p, 0, raw.n) || !text_fold(raw, &text))
+    if (!text_fold(raw, &text) || !strip_mailto(&text))
         goto done;
-    strip_mailto(&text);
     err = angle_address(str_trim(buf_str(&text)), &spec, &why);
     if (err)
         goto done;
@@ -477,4 +479,20 @@ address_write(const struct address *a, struct buf *ret)
     }
     buf_add_byte(ret, '@');
     buf_add_str(ret, buf_str(&a->domain));
+}
+
+/* Appends it, unless it is too long: small letters can be longer than capitals, and quotes count.
+ */
+static int
+address_finish(const struct address *a, struct buf *ret, const char **ret_why)
+{
+    size_t before = ret->n;
+
+    address_write(a, ret);
+    if (a->local.n <= LOCAL_MAX && ret->n - before <= CONTACT_EMAIL_MAX)
+        return 0;
+    ret->n = before;
+    if (ret_why)
+        *ret_why = too_long;
+    return ERR_INVALID;
 }

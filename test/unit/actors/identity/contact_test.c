@@ -73,6 +73,17 @@ static struct sample samples[] = {
     {"\xFF"
      "ann@example.com",
      ""},
+    /* what stands behind percent signs is looked at like all else */
+    {"mailto:%C3%84nn@example.com", "\xC3\xA4nn@example.com"},
+    {"mailto:%EF%BC%A1nn%E2%80%8B@example.com", "ann@example.com"},
+    {"mailto:ann%8D@example.com", ""},
+    {"mailto:ann%00@example.com", ""},
+    /* 32 letters whose small form takes three bytes instead of two */
+    {"\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0"
+     "\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0"
+     "\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0"
+     "\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0\xC4\xB0@x.org",
+     ""},
 };
 
 ParameterizedTestParameters(contact, has_one_normal_form_for_a_mailbox)

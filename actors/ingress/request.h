@@ -2,8 +2,8 @@
  * body.
  *
  * What CivetWeb 1.15 lets through and we don't: two lengths, Transfer-Encoding (with a length it is
- * the shape of request smuggling), a missing Host, more headers than it keeps, bodies of any size
- * and of any slowness.
+ * the shape of request smuggling), headers behind a line that it takes for their end, a missing
+ * Host, more headers than it keeps, bodies of any size and of any slowness.
  */
 #ifndef ACTORS_INGRESS_REQUEST_H
 #define ACTORS_INGRESS_REQUEST_H
@@ -44,6 +44,11 @@ struct request {
 struct refusal request_init(struct mg_connection *conn, const struct mg_request_info *info,
                             unsigned proxies, struct request *ret);
 void request_fini(struct request *r);
+
+/* True if each line of the head is a header of RFC 9112 (name, colon, value, CR LF) that CivetWeb
+ * has read. To be asked of a head that CivetWeb has read and nobody has changed: its info
+ * points into the head as it came, with NULs where a text ends. */
+bool request_head_whole(const struct mg_request_info *info);
 
 /* Checks that a body may follow (length given and within FORM_MAX_BODY, a type that we read). */
 struct refusal request_check_body(const struct request *r);

@@ -59,6 +59,9 @@ on_request(struct mg_connection *conn)
     patience_name(s->set.patience, e, info->remote_addr, info->remote_port);
     patience_phase(s->set.patience, e, PATIENCE_WORK, clock_ms());
     bad = request_init(conn, info, s->set.proxies, &r);
+    if (bad.status == 0 && !request_head_whole(info)) {
+        bad = (struct refusal){400, "The request's head has a line that is no header."};
+    }
     if (bad.status == 0) {
         route = s->set.serve(s->set.context, &r, &a);
     } else {

@@ -184,6 +184,10 @@ def test_a_megabyte_is_refused_and_the_answer_arrives(system):
     (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20000 + b"\r\n\r\n", [400, 431]),
     (b"GET /" + b"a" * 600 + b" HTTP/1.1\r\nHost: x\r\n\r\n", [414]),
     (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", [400, 505]),
+    (b"GET / HTTP/1.1\r\nHost: x\r\n X: folded\r\n\r\n", [400]),
+    (b"GET / HTTP/1.1\r\n Host: x\r\n\r\n", [400]),
+    (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", [400]),
+    (b"GET / HTTP/1.1\nHost: x\n\n", [400]),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", [400]),
     (b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", [405]),
     (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", [405]),
@@ -199,10 +203,19 @@ def test_unsound_requests_are_refused(system, request_, statuses):
     assert status != 405 or headers["allow"]
 
 
-def test_a_smuggled_request_is_not_served(system):
+HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("request_", [
+    post_bytes(b"0\r\n\r\n" + HIDDEN, more="Transfer-Encoding: chunked\r\n"),
+    # The server's own parser sees no header behind such a line, and so no Content-Length.
+    *(b"GET / HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" % (line, len(HIDDEN)) + HIDDEN
+      for line in (b" X: y\r\n", b": y\r\n", b"\xe9: y\r\n", b"\r", b"X: y\n\r\n")),
+], ids=["chunked", "folded", "no name", "not ascii", "lone CR", "empty line"])
+def test_a_smuggled_request_is_not_served(system, request_):
     """Two readings of where the first request ends: the connection is closed before the second."""
     with socket.create_connection(("127.0.0.1", system.port), timeout=10) as s:
-        s.sendall(post_bytes(b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", more="Transfer-Encoding: chunked\r\n"))
+        s.sendall(request_)
         status, headers, _ = read_answer(s)
         assert status == 400 and headers["connection"] == "close"
         assert s.recv(1000) == b""

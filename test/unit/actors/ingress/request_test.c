@@ -137,3 +137,42 @@ Test(request, finds_a_parameter_by_its_whole_name)
     cr_expect(str_is(request_parameter(&r, "refresh"), "off"));
     cr_expect_null(request_parameter(&r, "sen").p);
 }
+
+/* Heads as CivetWeb leaves them in its buffer: NULs where a text ends, and for the last byte. */
+struct whole_case {
+    char head[80];
+    int name[2], value[2]; /* where CivetWeb found headers */
+    int n;
+    bool whole;
+};
+
+ParameterizedTestParameters(request, knows_whether_a_head_was_read_whole)
+{
+    static struct whole_case cases[] = {
+        {"1.1\0\0Host\0 x\0\0\r", {5}, {11}, 1, true},
+        {"1.1\0\0Host\0x\0\0A\0\0\0\r", {5, 13}, {10, 15}, 2, true},
+        {"1.0\0\0\0", {0}, {0}, 0, true},
+        /* a line that begins with a blank, or has no name: nothing behind it was read */
+        {"1.1\0\0Host\0 x\0\0 Content-Length: 5\r\n\r", {5}, {11}, 1, false},
+        {"1.1\0\0Host\0 x\0\0: a\r\nContent-Length: 5\r\n\r", {5}, {11}, 1, false},
+        {"1.1\0\0Host\0 x\0\0\rContent-Length: 5\r\n\r", {5}, {11}, 1, false},
+        {"1.1\0\0\0Host\0 x\0\0\r", {6}, {12}, 1, false},
+        /* a blank before the colon, a name that is none, a line that ends with LF alone */
+        {"1.1\0\0Host\0\0 x\0\0\r", {5}, {12}, 1, false},
+        {"1.1\0\0Ho\"t\0 x\0\0\r", {5}, {11}, 1, false},
+        {"1.1\0\0Host\0x\0A\0b\0\0\r", {5, 12}, {10, 14}, 2, false},
+        {"1.1\0Host\0 x\0\0", {4}, {10}, 1, false},
+    };
+    return cr_make_param_array(struct whole_case, cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+ParameterizedTest(struct whole_case *c, request, knows_whether_a_head_was_read_whole)
+{
+    struct mg_request_info info = {.http_version = c->head, .num_headers = c->n};
+
+    for (int i = 0; i < c->n; i++) {
+        info.http_headers[i].name = c->head + c->name[i];
+        info.http_headers[i].value = c->head + c->value[i];
+    }
+    cr_expect_eq(request_head_whole(&info), c->whole, "%s", c->head + 5);
+}

@@ -218,8 +218,9 @@ request_head_whole(const struct mg_request_info *info)
             return false; /* its line ended with LF alone */
         }
     }
-    /* the empty line: CivetWeb has put a NUL for the last byte of the head */
-    return info->num_headers == 0 || (at[0] == '\r' && at[1] == '\0');
+    /* The empty line: CivetWeb has put a NUL for the last byte of the head, and for all blanks and
+     * line ends behind the version. */
+    return at[0] == (info->num_headers > 0 ? '\r' : '\0') && at[1] == '\0';
 }
 
 void

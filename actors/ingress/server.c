@@ -68,8 +68,9 @@ on_request(struct mg_connection *conn)
         s->set.refuse(&r, &a, bad.status, bad.detail);
         a.close = true;
     }
-    /* Unread bytes can't be told from the next request's: such a connection ends. */
-    a.close = a.close || (r.has_length && r.body.n < r.length) ||
+    /* Unread bytes can't be told from the next request's: such a connection ends; and so does one
+     * of a client that says nothing but what it wants. */
+    a.close = a.close || info->num_headers == 0 || (r.has_length && r.body.n < r.length) ||
               request_header(&r, "Transfer-Encoding") != NULL;
     if (!write_answer(s, conn, &a, r.head_only)) {
         patience_phase(s->set.patience, e, PATIENCE_BODY, clock_ms());

@@ -152,6 +152,7 @@ ParameterizedTestParameters(request, knows_whether_a_head_was_read_whole)
         {"1.1\0\0Host\0 x\0\0\r", {5}, {11}, 1, true},
         {"1.1\0\0Host\0x\0\0A\0\0\0\r", {5, 13}, {10, 15}, 2, true},
         {"1.0\0\0\0", {0}, {0}, 0, true},
+        {"1.0\0\0: a\r\nContent-Length: 5\r\n\r", {0}, {0}, 0, false},
         /* a line that begins with a blank, or has no name: nothing behind it was read */
         {"1.1\0\0Host\0 x\0\0 Content-Length: 5\r\n\r", {5}, {11}, 1, false},
         {"1.1\0\0Host\0 x\0\0: a\r\nContent-Length: 5\r\n\r", {5}, {11}, 1, false},

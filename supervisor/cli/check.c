@@ -72,9 +72,25 @@ check_settings(const char *table, struct check *ret)
     check_state_dir(ret);
     check_options(ret, run_options);
     check_actors(ret, table, bin_dir);
-    if (client_running() == 0) {
+    if (client_running() == 0 && check_runs(table, "fte-ingress")) {
         check_port(ret);
     }
+}
+
+bool
+check_runs(const char *table, const char *program)
+{
+    struct spec_fault ignored;
+    struct spec *spec = NULL;
+    bool found = false;
+
+    if (spec_load(table, &spec, &ignored) == 0) {
+        for (size_t i = 0; i < spec->n && !found; i++) {
+            found = strcmp(spec->children[i].argv[0], program) == 0;
+        }
+        spec_free(&spec);
+    }
+    return found;
 }
 
 void

@@ -2,6 +2,7 @@
 #ifndef SUPERVISOR_CLI_CHECK_H
 #define SUPERVISOR_CLI_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct check {
@@ -11,13 +12,15 @@ struct check {
 
 /* Checks what the settings say: the child table, the state directory, those of `make run`, every
  * actor's (its own --check, with the environment that its row gives it), and, unless the tree of
- * this state directory runs already, the HTTP port. Without DATABASE_URL the private cluster is
+ * this state directory runs already or the table has no ingress, the HTTP port. Without DATABASE_URL the private cluster is
  * taken for granted. Works from the directory that the actors will be started in, so a relative
  * path means there what it will mean later. Caller frees with check_fini(). */
 void check_settings(const char *table, struct check *ret);
 /* The same, and the database: its server and its schema. */
 void check_all(const char *table, struct check *ret);
 void check_fini(struct check *c);
+/* True if a row of the table runs this program of ours. A machine may have a part of them only. */
+bool check_runs(const char *table, const char *program);
 /* Adds a fault, unless it is there. */
 void check_fault(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

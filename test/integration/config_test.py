@@ -306,3 +306,25 @@ def test_what_becomes_wrong_later_is_not_started_again_and_status_says_why(fresh
     system.fte("restart", "triage", check=True)
     wait_for(lambda: system.actors()["triage"]["state"] == "ready", what="triage ready")
     system.wait_ready()
+
+
+def test_a_machine_with_workers_alone_is_asked_for_its_own_settings_only(surroundings, tmp_path):
+    """Neither the port of a form that it doesn't have, nor which log there is, which is the edge's to know."""
+    for name in ("router", "host-b"):
+        subprocess.run([os.path.join(BIN, "fte"), "keygen", name, "--dir", str(tmp_path / "keys")], env=surroundings, check=True,
+                       stdout=subprocess.DEVNULL)
+    env = dict(surroundings, FTE_ROUTER="tcp://127.0.0.1:7000", FTE_CURVE_SERVER_KEY=str(tmp_path / "keys/router.pub"),
+               FTE_CURVE_SECRET=str(tmp_path / "keys/host-b.key"))
+    with psycopg2.connect(surroundings["DATABASE_URL"]) as db, socket.socket() as taken, db.cursor() as c:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        env["FTE_HTTP_PORT"] = str(taken.getsockname()[1])
+        c.execute("update log_backend set name = 'kafka'")
+        db.commit()
+        done = subprocess.run([os.path.join(BIN, "fte"), "check", "--table", os.path.join(ROOT, "supervisor/workers.conf")], env=env,
+                              text=True, capture_output=True)
+        c.execute("update log_backend set name = 'postgres'")
+    assert (done.returncode, done.stderr) == (0, "")
+    without = {k: v for k, v in env.items() if k != "FTE_CURVE_SECRET"}
+    assert faults(without, "check", "--settings", "--table", os.path.join(ROOT, "supervisor/workers.conf")) == [
+        'FTE_ROUTER="tcp://127.0.0.1:7000" is not allowed without FTE_CURVE_SERVER_KEY and FTE_CURVE_SECRET: tcp needs keys (fte keygen)']

@@ -12,9 +12,9 @@
 #
 # All data is under DIR/kafka. The programs are Java archives from Maven Central, pinned by pom.xml and kept in
 # FTE_KAFKA_LIB (default: build/kafka of the checkout). Each node takes about 330 MB. Environment:
-# FTE_KAFKA_PORT (first of 2 ports a node; default: free ones, kept in DIR), FTE_KAFKA_HEAP (256m),
-# FTE_KAFKA_ADVERTISED (a port a node, separated by commas, by which clients reach it, where that isn't its own: a
-# proxy of the tests).
+# FTE_KAFKA_PORT (first of 2 ports a node; default: free ones, kept in DIR), FTE_KAFKA_HOST (the address that clients
+# reach it by, when its storage is made; default 127.0.0.1), FTE_KAFKA_HEAP (256m), FTE_KAFKA_ADVERTISED (a port a
+# node, separated by commas, by which clients reach it, where that isn't its own: a proxy of the tests).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
@@ -28,6 +28,7 @@ verb=$1
 mkdir -p "$2" || { echo "fte: cannot make the directory $2" >&2; exit 78; }
 dir=$(cd "$2" && pwd)/kafka
 lib=${FTE_KAFKA_LIB:-$root/build/kafka}
+host=${FTE_KAFKA_HOST:-127.0.0.1}
 wait_s=60
 
 # Whole or not at all: it is renamed when everything is there.
@@ -81,8 +82,8 @@ configure() {
         cat > "$dir.new/$((i + 1))/server.properties" << CONF
 process.roles=broker,controller
 node.id=$((i + 1))
-listeners=CLIENT://127.0.0.1:${ports[2 * i]},CONTROLLER://127.0.0.1:${ports[2 * i + 1]}
-advertised.listeners=CLIENT://127.0.0.1:${advertised[i]:-${ports[2 * i]}}
+listeners=CLIENT://$host:${ports[2 * i]},CONTROLLER://127.0.0.1:${ports[2 * i + 1]}
+advertised.listeners=CLIENT://$host:${advertised[i]:-${ports[2 * i]}}
 listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
@@ -105,7 +106,7 @@ controlled.shutdown.enable=$([ "$n" -gt 1 ] && echo true || echo false)
 CONF
     done
     seq 1 "$n" > "$dir.new/nodes"
-    for ((i = 0; i < n; i++)); do echo "127.0.0.1:${ports[2 * i]}"; done | paste -sd, > "$dir.new/address"
+    for ((i = 0; i < n; i++)); do echo "$host:${ports[2 * i]}"; done | paste -sd, > "$dir.new/address"
     java_run kafka.tools.StorageTool random-uuid > "$dir.new/cluster-id" 2> /dev/null
     mv "$dir.new" "$dir"
 }

@@ -51,9 +51,9 @@ Test(allow, finds_who_is_on_the_list_and_nobody_else)
 
 Test(allow, lets_nobody_in_by_a_list_that_it_cannot_understand)
 {
-    static const char *const rest[] = {"nonsense", ONE,
-                                       ONE " a b", ONE " \xc3\xa4",
-                                       "x " ONE,   "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hI host"};
+    static const char *const rest[] = {
+        "nonsense",        ONE,        (ONE " a b"),
+        (ONE " \xc3\xa4"), ("x " ONE), "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hI host"};
     char text[200], wide[ALLOW_NAME_MAX + 2];
 
     for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++) {

@@ -50,11 +50,14 @@ sanitized() {
     echo "sanitizers: $(find "$reports" -type f | wc -l) reports"
 }
 
-# The programs' own tests, without those of the checkout (make run, the documents) and of the browser.
+# The programs' own tests, without those of the checkout (make run, the documents), of the browser, and those where
+# nothing new of a program is reached: many workers, whole nodes on their own hosts.
 sanitized_tests() {
+    local cables=test/integration/nodes_test.py::test_a_node_whose_cable_is_pulled_loses_its_work_to_the_other_and_gets_it_back
     unit
     FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider test/contract test/integration \
-        --ignore test/integration/run_test.py --ignore test/integration/browser_test.py || failed=1
+        --ignore test/integration/run_test.py --ignore test/integration/browser_test.py \
+        --ignore test/integration/scale_test.py --deselect "$cables" || failed=1
 }
 
 case $what in

@@ -12,9 +12,10 @@ struct check {
 
 /* Checks what the settings say: the child table, the state directory, those of `make run`, every
  * actor's (its own --check, with the environment that its row gives it), and, unless the tree of
- * this state directory runs already or the table has no ingress, the HTTP port. Without DATABASE_URL the private cluster is
- * taken for granted. Works from the directory that the actors will be started in, so a relative
- * path means there what it will mean later. Caller frees with check_fini(). */
+ * this state directory runs already or the table has no ingress, the HTTP port. Without
+ * DATABASE_URL the private cluster is taken for granted. Works from the directory that the actors
+ * will be started in, so a relative path means there what it will mean later. Caller frees with
+ * check_fini(). */
 void check_settings(const char *table, struct check *ret);
 /* The same, and the database: its server and its schema. */
 void check_all(const char *table, struct check *ret);

@@ -75,6 +75,7 @@ class First(System):
     def __init__(self, address, **more):
         super().__init__(**more)
         self.address = address
+        self.http.trust_env = False  # no proxy knows this host
 
     def _cluster(self, verb):
         url = super()._cluster(verb)
@@ -90,6 +91,18 @@ class First(System):
 
     def far_url(self):
         return "postgresql://fte@%s/fte" % self.address
+
+
+class Second(System):
+    """Another whole node, on another host than the first's PostgreSQL and Kafka."""
+
+    def _join(self):
+        self.database_url = self.env["DATABASE_URL"] = self.beside.far_url()
+        self.env.update({name: value for name, value in self.beside.env.items()
+                         if name in ("FTE_LOG_BACKEND", "FTE_KAFKA_BROKERS", "FTE_LINK_SECRET")})
+        self.start_supervisor()
+        self.wait_ready()
+        return self
 
 
 class Workers(System):

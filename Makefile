@@ -156,7 +156,7 @@ eval: ## how good the decisions are on labelled data (EVAL_DATA=FOLDER, EVAL_ARG
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/eval/run.py "$(EVAL_DATA)" $(EVAL_ARGS)
 
-.PHONY: bench chaos soak walk
+.PHONY: bench chaos soak walk safeguards
 bench: ## conversations per second, latency, memory, and the same SQL alone
 	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/load
@@ -168,6 +168,10 @@ chaos: ## faults of every kind for 10 minutes, the log in PostgreSQL, Kafka, thr
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@for run in $(CHAOS); do FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/soak.py --kafka $${run%:*} \
 		--minutes $${run#*:} $(CHAOS_ARGS) || exit 1; done
+safeguards: ## takes each safeguard away from a live system, and wants the checker to notice
+	@supervisor/setup.sh build run kafka test
+	@$(MAKE) --no-print-directory -j$$(nproc) FAULTS=1 build
+	@FTE_SAFEGUARDS=all FTE_FAULTS_BIN=$(CURDIR)/build/faults/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider test/chaos/safeguards_test.py
 STOP ?= 15
 walk: ## stops every process at every fault point for STOP=15 seconds, on both logs (kills, failures and delays there: make test)
 	@supervisor/setup.sh build run kafka test

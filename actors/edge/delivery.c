@@ -49,6 +49,9 @@ set_state(struct delivery *d, enum delivery_state state)
 {
     d->edge->in_flight += state == DELIVERY_IN_FLIGHT;
     d->edge->in_flight -= d->state == DELIVERY_IN_FLIGHT;
+    if (d->edge->suspect == d) {
+        d->edge->suspect = NULL;
+    }
     d->state = state;
     d->busy = false;
     loop_cancel(actor_loop(d->edge->actor), &d->timer);
@@ -127,17 +130,41 @@ delivery_ready(struct delivery *d)
     delivery_pump(edge);
 }
 
+/* It, or one of those that were in the same worker with it, kills workers. */
+static bool
+is_suspect(const struct delivery *d)
+{
+    return d->attempt >= EDGE_SUSPECT_FROM && d->err == ERR_LOST && SAFEGUARD("alone");
+}
+
+/* The first that may go. While a suspect is under way the others wait: what kills its worker takes
+ * all that this one holds along, and so would count against those that are innocent. */
+static struct delivery *
+next_ready(const struct edge *edge)
+{
+    struct delivery *d = edge->ready;
+
+    while (d != NULL && edge->suspect != NULL && is_suspect(d)) {
+        d = d->ready_next;
+    }
+    return d;
+}
+
 void
 delivery_pump(struct edge *edge)
 {
-    while (edge->ready != NULL && edge->in_flight < edge->cap && !edge->draining &&
-           actor_connected(edge->actor)) {
-        struct delivery *d = edge->ready;
+    struct delivery *d;
+
+    while (edge->in_flight < edge->cap && !edge->draining && actor_connected(edge->actor) &&
+           (d = next_ready(edge)) != NULL) {
         if (!rlog_holds(edge->rlog, d->conversation->partition)) {
             return; /* the lease is renewed, or all of it is revoked */
         }
-        edge->ready = d->ready_next;
+        take_off_ready(d);
         send_now(d);
+        if (is_suspect(d)) {
+            edge->suspect = d;
+        }
     }
 }
 
@@ -188,6 +215,7 @@ wait_for(struct delivery *d, int64_t ms)
     }
     set_state(d, DELIVERY_WAITING);
     d->timer = loop_timer(actor_loop(d->edge->actor), ms, 0, wait_over, d);
+    delivery_pump(d->edge); /* another suspect may go now */
 }
 
 static void

@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 #define EDGE_ATTEMPTS 5
+#define EDGE_SUSPECT_FROM 3 /* this attempt on, if its worker died with it */
 #define EDGE_IN_FLIGHT_MIN 32
 #define EDGE_IN_FLIGHT_START 256
 #define EDGE_IN_FLIGHT_MAX 1024
@@ -92,9 +93,10 @@ struct edge {
     struct conversation *conversations;
     struct delivery *deliveries;
     struct delivery *ready, **ready_last;
-    size_t in_flight; /* DELIVERY_IN_FLIGHT */
-    size_t active;    /* deliveries of any state */
-    size_t held;      /* records that are read and not settled */
+    struct delivery *suspect; /* in flight: what seems to kill its workers goes one at a time */
+    size_t in_flight;         /* DELIVERY_IN_FLIGHT */
+    size_t active;            /* deliveries of any state */
+    size_t held;              /* records that are read and not settled */
     size_t held_bytes;
     size_t cap;        /* how many may be in flight: grows with success, shrinks with BUSY */
     size_t cap_credit; /* successes since it grew */

@@ -93,9 +93,9 @@ class Actor:
             try: self.queue.append(Unit(head, (decode_envelope if head["type"] == WORK else decode)(body)))
             except Fault as fault: self.settle(Unit(head, None), fault)
         elif head["type"] not in (READY, HB): self.log("refused", "type-%d" % head["type"])
-    def handle(self):  # up to 32 WORK, a third attempt alone so that it takes no others with it; or one CALL
-        easy = lambda u: u.head["type"] == WORK and u.head["attempt"] < 3
-        units = list(itertools.islice(itertools.takewhile(easy, self.queue), 32)) or [self.queue[0]]
+    def handle(self):  # up to 32 WORK; or one CALL
+        work = lambda u: u.head["type"] == WORK
+        units = list(itertools.islice(itertools.takewhile(work, self.queue), 32)) or [self.queue[0]]
         kind = [self.queue.popleft() for _ in units][0].head["type"]
         try: verdicts = self.handlers[WORK](units) if kind == WORK else [self.handlers[CALL](units[0].body)]
         except Exception as e: verdicts = [e if isinstance(e, Fault) else Fault("internal", type(e).__name__)] * len(units)

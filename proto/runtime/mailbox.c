@@ -5,10 +5,6 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-/* From this attempt on a unit is handled alone: one that kills its worker must not take the others
- * of its batch to the dead letters with it. */
-#define ALONE_FROM_ATTEMPT 3
-
 static void
 append(struct mailbox *box, struct held *u)
 {
@@ -219,19 +215,11 @@ take_batch(struct actor *self, struct mailbox *box, struct unit **ret)
     size_t n = 0;
 
     while (box->first != NULL && n < ACTOR_BATCH_MAX) {
-        bool alone = box->first->unit.head.attempt >= ALONE_FROM_ATTEMPT && SAFEGUARD("alone");
-        struct held *u;
-        if (alone && n > 0) {
-            break;
-        }
-        u = take_first(box);
+        struct held *u = take_first(box);
         (void)FAULT_AT("before_work", log_id(u->unit.head.id));
         u->in_hand = true;
         self->in_hand++;
         ret[n++] = &u->unit;
-        if (alone) {
-            break;
-        }
     }
     return n;
 }

@@ -1,93 +1,95 @@
-"""A live system with one safeguard taken away: a commit that doesn't happen, a unique key that isn't one. The checker
-says which promise is broken, and for which message, and nothing else.
+"""Each safeguard is taken away from a live system, and the checker names the promise that is broken and the message; with
+the safeguard in its place the same provocation finds nothing. The table is safeguards.py.
 
-Needs the build with fault points (make FAULTS=1); FTE_FAULTS_BIN names its programs.
+Needs the build with fault points (make FAULTS=1); FTE_FAULTS_BIN names its programs. FTE_SAFEGUARDS=all also runs
+those that take long.
 """
 
 import glob
 import os
-import uuid
+import re
 
 import pytest
 
 import system as system_module
-from checker import check, derived, message_id
-from system import System, wait_for
+from lab import Lab
+from safeguards import DOCUMENT, NOT_SHOWN, ROOT, TABLE, written
 
 BIN = os.environ.get("FTE_FAULTS_BIN")
-QUESTION, REFUND = "How do I write my own actor?", "I want a refund"
-
-# A key that finds nothing equal: `on conflict` still names it, and it lets everything pass.
-BLIND = """
-    create function blind_order(uuid, uuid) returns integer language sql immutable as 'select -1';
-    create function blind_equal(uuid, uuid) returns boolean language sql immutable as 'select false';
-    create operator #= (leftarg = uuid, rightarg = uuid, function = blind_equal);
-    create operator class blind for type uuid using btree as operator 3 #=, function 1 blind_order(uuid, uuid)"""
+ALL = os.environ.get("FTE_SAFEGUARDS") == "all"
 
 pytestmark = pytest.mark.skipif(not BIN, reason="FTE_FAULTS_BIN is not set")
 
 
-class Customer:
-    def __init__(self, system):
-        self.system, self.accepted = system, []
-
-    def ask(self, message):
-        """Accepted; (its id, its status page)."""
-        mail, sid = f"s.{uuid.uuid4().hex[:10]}@example.org", uuid.uuid4().hex
-        link = self.system.submit(email=mail, message=message, submission_id=sid)
-        self.accepted.append(message_id(mail, sid))
-        return self.accepted[-1], link
-
-    def answered(self, message):
-        id, link = self.ask(message)
-        self.system.wait_outcome(link)
-        return id
-
-    def struck_by(self, fault, message):
-        """Sent; and the fault has struck."""
-        id, _ = self.ask(message)
-        wait_for(lambda: glob.glob(os.path.join(self.system.state, f"fault.{fault}.*")), what=f"the fault at {fault}")
-        return id
+@pytest.fixture(scope="module")
+def programs():
+    patch = pytest.MonkeyPatch()
+    patch.setattr(system_module, "BIN", BIN)
+    yield
+    patch.undo()
 
 
-def found(system, customer):
-    return sorted((name, row[0] if isinstance(row, tuple) else row) for name, row in check(system.sql, customer.accepted))
+@pytest.fixture(scope="module")
+def postgres(programs, tmp_path_factory):
+    with Lab(str(tmp_path_factory.mktemp("safeguards"))) as lab:
+        yield lab
 
 
-def test_a_commit_that_does_not_happen_is_found(monkeypatch):
-    monkeypatch.setattr(system_module, "BIN", BIN)
-    lost = ["edge.uncommitted.appended:error@1", "agent.uncommitted.runs:error@1",
-            "sender.webform.uncommitted.replies:error@2", "escalator.uncommitted.escalations:error@1"]
-    with System(FTE_FAULT=",".join(lost)) as s:
-        customer = Customer(s)
-        unwritten = customer.struck_by("edge.uncommitted.appended", QUESTION)
-        unproven = customer.answered(QUESTION)
-        unsent = customer.struck_by("sender.webform.uncommitted.replies", QUESTION)
-        unescalated = customer.struck_by("escalator.uncommitted.escalations", REFUND)
-        customer.answered(QUESTION), customer.answered(REFUND)
-        wait_for(lambda: s.actors()["edge"]["in_flight"] == 0, what="an edge that holds nothing")
-        assert found(s, customer) == sorted([("nothing_lost", unwritten), ("in_the_log", unwritten), ("raw_in_the_log", unwritten), ("evidence", unproven),
-                                             ("one_outcome", unsent), ("one_outcome", unescalated),
-                                             ("told_only", derived("escalation", unescalated))])
+@pytest.fixture(scope="module")
+def kafka(programs, tmp_path_factory):
+    with Lab(str(tmp_path_factory.mktemp("safeguards")), kafka=1) as lab:
+        yield lab
 
 
-@pytest.mark.parametrize("blind", [False, True], ids=["with its keys", "without them"])
-def test_a_replay_is_found_where_the_unique_key_does_not_hold(blind, monkeypatch):
-    monkeypatch.setattr(system_module, "BIN", BIN)
-    deaths = ["agent.after_commit.runs:kill@1", "escalator.after_commit.escalations:kill@1"]
-    with System(FTE_FAULT=",".join(deaths)) as s:
-        if blind:
-            s.sql(BLIND)
-            s.sql("alter table agent_runs drop constraint agent_runs_pkey;"
-                  "create unique index on agent_runs (unit_id blind, step);"
-                  "alter table escalations drop constraint escalations_pkey;"
-                  "create unique index on escalations (id blind)")
-        customer = Customer(s)
-        decided_twice = customer.answered(QUESTION)
-        escalated_twice = customer.answered(REFUND)
-        for fault in ("agent.after_commit.runs", "escalator.after_commit.escalations"):
-            assert glob.glob(os.path.join(s.state, f"fault.{fault}.*"))
-        wait_for(lambda: s.sql("select count(*) from log_records where topic = 'fte.escalations'")[0][0] == 1,
-                 what="the escalation's second way")
-        assert found(s, customer) == (sorted([("evidence", decided_twice), ("one_escalation", escalated_twice),
-                                              ("one_outcome", escalated_twice)]) if blind else [])
+def rows(backend):
+    return [pytest.param(row, id=row.slug, marks=pytest.mark.skipif(row.slow and not ALL, reason="make safeguards"))
+            for row in TABLE if backend in row.backends]
+
+
+def try_it(lab, row, without):
+    lab.begin(row, without)
+    try:
+        expected = row.provoke(lab)
+        found = lab.new_violations()
+    except AssertionError:
+        print(lab.system.logs()[-8000:])
+        raise
+    finally:
+        lab.end()
+    assert {check for check, _ in expected} == set(row.finds)
+    assert found == (expected if without else set())
+
+
+@pytest.mark.parametrize("row", rows("postgres"))
+def test_without_it_the_checker_finds_what_it_was_for(postgres, row):
+    try_it(postgres, row, without=False)
+    try_it(postgres, row, without=True)
+
+
+@pytest.mark.parametrize("row", rows("kafka"))
+def test_without_it_the_checker_finds_what_it_was_for_in_kafka(kafka, row):
+    try_it(kafka, row, without=False)
+    try_it(kafka, row, without=True)
+
+
+def marks():
+    """{(file, mark)} of the source."""
+    found = set()
+    for folder in ("actors", "db", "proto"):
+        for path in glob.glob(os.path.join(ROOT, folder, "**", "*.c"), recursive=True):
+            with open(path) as f:
+                found |= {(os.path.relpath(path, ROOT), mark) for mark in re.findall(r'SAFEGUARD\("(\w+)"', f.read())}
+    return found
+
+
+def test_each_mark_in_the_source_has_its_row_and_each_row_its_place():
+    shown = {(row.where, place.split(":")[0].rsplit(".", 1)[1]) for row in TABLE for place in row.away[:1] if place.endswith(":off")
+             and row.where.endswith(".c")}
+    assert marks() == shown | {(where, mark) for _, mark, where, _ in NOT_SHOWN if mark}
+    assert all(os.path.exists(os.path.join(ROOT, row.where)) for row in TABLE)
+
+
+def test_the_document_has_the_table():
+    with open(DOCUMENT) as f:
+        text = f.read()
+    assert text == written(text), "test/chaos/safeguards.py --write"

@@ -39,6 +39,13 @@ class KafkaTopics:
     def dead_units(self):
         return [json.loads(value)["unit"] for _, _, value in read(self.brokers, "fte.dlq")]
 
+    def position(self, topic, partition):
+        """Up to where it is settled; -1 where nothing is."""
+        client = kafka.KafkaConsumer(bootstrap_servers=self.brokers, group_id=self.group, enable_auto_commit=False)
+        committed = client.committed(kafka.TopicPartition(topic, partition))
+        client.close()
+        return (committed or 0) - 1
+
     def unsettled(self):
         """How many records of fte.tickets.incoming the group has not settled."""
         client = kafka.KafkaConsumer(bootstrap_servers=self.brokers, group_id=self.group, enable_auto_commit=False)

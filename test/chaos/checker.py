@@ -95,7 +95,7 @@ CHECKS = [
      """select conversation_id::text, unit_id::text from (
           select q.conversation_id, q.unit_id, r.seq as reply,
                  max(r.seq) over (partition by q.conversation_id order by q.first
-                                  rows between unbounded preceding and 1 preceding) as before
+                                  range between unbounded preceding and 1 preceding) as before
             from (select conversation_id, unit_id, min(seq) as first from messages
                    where direction = 'inbound' group by 1, 2) q
             join messages r on r.unit_id = q.unit_id and r.direction = 'outbound' and r.author = 'fte'
@@ -147,10 +147,10 @@ def derived(space, unit):
     return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
-def check(sql, accepted, topics=None, poison=None):
-    """`sql(query)` gives rows; `accepted` are the ids of messages that got a 202, or {id: the text that was sent};
-    `topics` is the log (default: PostgreSQL's); `poison` are the ids that may become dead letters (None: any). A list
-    of (check, violation)."""
+def check(sql, accepted, topics=None, poison=None, texts=None):
+    """`sql(query)` gives rows; `accepted` are the ids of messages that got a 202; `topics` is the log (default:
+    PostgreSQL's); `poison` are the ids that may become dead letters (None: any); `texts` are what was sent, {id: text}
+    (None: not known). A list of (check, violation)."""
     topics = topics or PostgresTopics(sql)
     stored = dict(sql("select id::text, body from messages where direction = 'inbound'"))
     letters = {row[0] for row in sql("select unnest(message_ids)::text from dead_letters")}
@@ -158,8 +158,7 @@ def check(sql, accepted, topics=None, poison=None):
     if poison is not None:
         found += [("died", row) for row in sql("select unit_id::text, service, error, why from dead_letters")
                   if row[0] not in poison]
-    if isinstance(accepted, dict):
-        found += [("as_it_was_said", one) for one, text in accepted.items() if stored.get(one, text) != text]
+    found += [("as_it_was_said", one) for one, text in (texts or {}).items() if stored.get(one, text) != text]
     found += check_topics(sql, accepted, topics)
     for name, _, query in CHECKS:
         found.extend((name, row) for row in sql(query))

@@ -141,9 +141,9 @@ def test_a_letter_of_what_was_no_poison_is_found(sql, history):
 
 def test_a_message_that_is_stored_as_another_text_is_found(sql, history):
     said = dict(sql("select id::text, body from messages where direction = 'inbound'"))
-    assert check(sql, said) == []
+    assert check(sql, history, texts=said) == []
     said[history[0]] = "What I really said"
-    assert check(sql, said) == [("as_it_was_said", history[0])]
+    assert check(sql, history, texts=said) == [("as_it_was_said", history[0])]
 
 
 @pytest.mark.parametrize("name, statements", [

@@ -115,7 +115,7 @@ class Lab:
     def violations(self):
         topics = self.system.topics()
         return {(name, str(row[0] if isinstance(row, tuple) else row))
-                for name, row in check(self.sql, self.accepted, topics, self.poison)}
+                for name, row in check(self.sql, self.accepted, topics, self.poison, self.accepted)}
 
     def new_violations(self):
         return self.violations() - self.before

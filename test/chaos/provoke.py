@@ -351,8 +351,10 @@ def twice_at_once(lab, text, table, checks):
     lab.release(table, a.id)
     a.outcome()
     lab.quiet()
-    customer = lab.sql("select customer_id::text from messages where id = %s", a.id)[0][0]
-    return {(check, customer if check == "one_conversation" else a.id) for check in checks}
+    names = {"one_conversation": lab.sql("select customer_id::text from messages where id = %s", a.id)[0][0]}
+    if table == "outbox":
+        names["stored_once"] = derived("reply", a.id)
+    return {(check, names.get(check, a.id)) for check in checks}
 
 
 def two_ticketers(lab):

@@ -146,7 +146,7 @@ TABLE = [
     Safeguard("a repeat is skipped", "one outcome", "actors/edge/log_kafka_read.c", off("edge.repeat"), ("nothing_lost",),
               provoke_log.repeat_of_a_part, backends=("kafka",)),
     Safeguard("handed on before it is deleted", "dead letters told", "actors/edge/log_kafka_relay.c", off("edge.relay"),
-              ("dead_letter_on_topic",), provoke_log.letter_on_its_way, backends=("kafka",)),
+              ("dead_letter_on_topic",), provoke_log.letter_on_its_way, backends=("kafka",), slow=True),
     # --- keys: from here on they are taken away for good, so these come last ---
     Safeguard("key of log_records", "one outcome", "db/migrations/0002_log.sql", (), ("nothing_lost",), provoke.repeat_in_a_burst,
               sql=blind(("log_records", "log_records_id_topic_key", "id blind, topic"))),

@@ -112,7 +112,9 @@ connect_and_lock(struct migrate *m, const char *url)
 
     m->conn = PQconnectdbParams(names, values, 1);
     if (PQstatus(m->conn) != CONNECTION_OK) {
-        return fail(m, ERR_UNAVAILABLE, "no connection: %s", PQerrorMessage(m->conn));
+        const char *text = PQerrorMessage(m->conn);
+        bool lasts = strstr(text, "authentication failed") || strstr(text, "does not exist");
+        return fail(m, lasts ? ERR_INVALID : ERR_UNAVAILABLE, "no connection: %s", text);
     }
     if (PQserverVersion(m->conn) < PG_MIN_SERVER) {
         return fail(m, ERR_VERSION, "the server is PostgreSQL %d, and %d or newer is needed",

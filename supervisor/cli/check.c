@@ -121,8 +121,9 @@ without_program(const char *line)
 }
 
 static void
-add_fault(struct check *c, const char *line)
+add_fault(struct check *c, const char *line, bool lasting)
 {
+    c->lasting |= lasting;
     for (size_t i = 0; i < c->n; i++) {
         if (strcmp(without_program(c->faults[i]), without_program(line)) == 0) {
             return;
@@ -141,7 +142,7 @@ check_fault(struct check *c, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
-    add_fault(c, line);
+    add_fault(c, line, true);
 }
 
 /* --- programs ------------------------------------------------------------------------------- */
@@ -198,7 +199,7 @@ run_check(struct check *c, const char *program, char *const *argv, char *const *
         buf_c(&output);
         for (char *line = strtok_r(output.p, "\n", &rest); line;
              line = strtok_r(NULL, "\n", &rest)) {
-            add_fault(c, line);
+            add_fault(c, line, true);
         }
         if (c->n == before && output.n == 0) {
             check_fault(c, "%s %s failed and said nothing", argv[0], argv[1] ? argv[1] : "");
@@ -332,7 +333,7 @@ check_options(struct check *c, const struct option *table)
 
     buf_c(&faults);
     for (char *line = strtok_r(faults.p, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        add_fault(c, line);
+        add_fault(c, line, true);
     }
     buf_fini(&faults);
     return n;
@@ -373,7 +374,9 @@ check_database(struct check *c)
         check_fault(c, "DATABASE_URL: the schema is version %d and %d is needed: run `fte migrate`",
                     report.version, migrate_version());
     } else if (err != 0) {
-        check_fault(c, "DATABASE_URL: %s", report.why);
+        char line[sizeof(report.why) + 32];
+        snprintf(line, sizeof(line), "DATABASE_URL: %s", report.why);
+        add_fault(c, line, err != ERR_UNAVAILABLE);
     }
 }
 

@@ -8,6 +8,7 @@
 struct check {
     char **faults; /* one line each, for people */
     size_t n;
+    bool lasting; /* one of them is a setting's; false: what is away may come back by itself */
 };
 
 /* Checks what the settings say: the child table, the state directory, those of `make run`, every
@@ -22,7 +23,7 @@ void check_all(const char *table, struct check *ret);
 void check_fini(struct check *c);
 /* True if a row of the table runs this program of ours. A machine may have a part of them only. */
 bool check_runs(const char *table, const char *program);
-/* Adds a fault, unless it is there. */
+/* Adds a fault, unless it is there. A lasting one; the database that doesn't answer is none. */
 void check_fault(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Which log: a change of FTE_LOG_BACKEND is a fault while the other log holds anything that is not

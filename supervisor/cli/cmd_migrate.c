@@ -35,8 +35,8 @@ cmd_migrate(int argc, char **argv)
     if (err == 0) {
         return CLI_OK;
     }
-    return cli_fail(err == ERR_UNAVAILABLE                      ? CLI_UNAVAILABLE
-                    : err == ERR_VERSION || err == ERR_CONFLICT ? CLI_CONFIG
-                                                                : CLI_FAILED,
+    return cli_fail(err == ERR_UNAVAILABLE ? CLI_UNAVAILABLE
+                    : err == ERR_VERSION || err == ERR_CONFLICT || err == ERR_INVALID ? CLI_CONFIG
+                                                                                      : CLI_FAILED,
                     "migrate", "DATABASE_URL: %s", report.why);
 }

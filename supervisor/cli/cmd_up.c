@@ -37,7 +37,9 @@ find_table(int *argc, char **argv, char *ret, size_t room)
     return true;
 }
 
-/* Exit code; prints every fault, one line each. */
+/* Exit code; prints every fault, one line each. A database that is away is no fault of a setting:
+ * who starts `fte up` may do so again (a node that is killed while PostgreSQL starts must come
+ * back). */
 static int
 report(const char *command, const struct check *c, bool json)
 {
@@ -57,7 +59,10 @@ report(const char *command, const struct check *c, bool json)
         json_decref(o);
     }
     json_decref(faults);
-    return c->n == 0 ? CLI_OK : CLI_CONFIG;
+    if (c->n == 0) {
+        return CLI_OK;
+    }
+    return c->lasting ? CLI_CONFIG : CLI_UNAVAILABLE;
 }
 
 int

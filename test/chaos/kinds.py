@@ -85,11 +85,10 @@ def pause_actor(world, node, rng):
 
 
 def kill_supervisor(world, node, rng):
-    """Its tree dies with it, and somebody starts it again at once."""
-    node.supervisor.kill()
-    node.supervisor.wait()
+    """Its tree dies with it, and it is started again at once."""
+    node.set_down(True)
     now = time.time()
-    node.start_supervisor()
+    node.set_down(False)
     return now
 
 
@@ -113,8 +112,7 @@ def kill_node(world, node, rng):
         before = holders(world)
     except psycopg2.Error:
         return None  # PostgreSQL is away: nobody could take anything over
-    node.supervisor.kill()
-    node.supervisor.wait()
+    node.set_down(True)
     killed, moved, settled = time.time(), None, None
     while time.time() < killed + NODE_S and not settled:
         with contextlib.suppress(psycopg2.Error):
@@ -126,7 +124,7 @@ def kill_node(world, node, rng):
             if moved:
                 settled = world.first.sql(OUTCOME_IN, moved, since)[0][0]
         time.sleep(0.03)
-    node.start_supervisor()
+    node.set_down(False)
     return time.time(), settled and (settled - killed) * 1000
 
 

@@ -5,13 +5,14 @@ import bisect
 import datetime
 import re
 
+NOTICED_S = 1.0
 FALLS_S = 60  # what takes longer is not the end of this fault
 
 
 def events(log, what):
     """{name: [unix times]} of a supervisor's lines of this event."""
     found = {}
-    for stamp, name in re.findall(rf"(?m)^time=(\S+) level=\S+ actor=supervisor pid=\d+ event={what}(?: name=(\S+))?", log):
+    for stamp, name in re.findall(rf"(?m)^time=(\S+) level=\S+ actor=supervisor pid=\d+ event=(?:{what})(?: name=(\S+))?", log):
         at = datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
         found.setdefault(name, []).append(at)
     return found
@@ -36,19 +37,26 @@ class Struck:
         self.ready_ms, self.settled_ms, self.alone = None, settled_ms, False
 
 
+def whole_again(s, ready, broken):
+    """When the node was ready again after what happened from the fault's begin until a moment after its end."""
+    last = [t for t in broken if s.begin <= t <= s.end + NOTICED_S]
+    return max(s.end, after(ready, last[-1]) or s.end + FALLS_S) if last else s.end
+
+
 def measure(struck, logs):
-    """Fills in the times; `logs` is one for each node. Of a kill of an actor its own READY and its own first unit, of
-    anything else the node's next "tree is ready", where it wasn't ready in between. `alone`: nothing else was broken
-    in that node, or under it, from the kill until the first unit."""
-    ready, works, whole = ([events(log, what) for log in logs] for what in ("ready", "works", "tree_ready"))
+    """Fills in the times; `logs` is one for each node. Of a kill of an actor its own READY and its own first unit; of
+    anything else, from its end until the whole node is ready again: 0 where it was so then already. `alone`: nothing
+    else was broken in that node, or under it, from the kill until the first unit."""
+    ready, works = ([events(log, what) for log in logs] for what in ("ready", "works"))
+    whole = [(events(log, "tree_ready").get("", []), sorted(sum((events(log, "tree_not_ready|begins").values()), start=[])))
+             for log in logs]
     for s in struck:
         if s.actor:
             back = after(ready[s.node].get(s.actor, []), s.begin)
             work = after(works[s.node].get(s.actor, []), s.begin)
         else:
             nodes = range(len(logs)) if s.node is None else [s.node]
-            backs = [b for b in (after(whole[n].get("", []), s.begin) for n in nodes) if b and b - s.end < FALLS_S]
-            back, work = max(backs, default=None), None
+            back, work = max((whole_again(s, *whole[n]) for n in nodes), default=None), None
         if back and back - s.begin < FALLS_S:
             s.ready_ms = max(0.0, back - (s.begin if s.actor else s.end)) * 1000
         if work and back and work - s.begin < FALLS_S:

@@ -26,6 +26,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
 
+import psycopg2  # noqa: E402
 import requests  # noqa: E402
 
 import disk  # noqa: E402
@@ -172,6 +173,8 @@ class Run:
                     f.write(log)
 
     def judge(self, node):
+        with contextlib.suppress(psycopg2.Error):
+            node.sql("select 1")  # the connection that was there may be of a server that was killed
         wait_settled(node.sql, self.accepted)
         self.violations = check(node.sql, self.accepted, node.topics())
         dead = node.sql("select unit_id::text, service, error, why, attempts from dead_letters")

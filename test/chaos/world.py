@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 import urllib.parse
 import uuid
 
@@ -22,7 +23,9 @@ from proxy import Proxy
 from system import ROOT, System
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
-SWEEP_S = 0.5
+SWEEP_S = 0.1
+AGAIN_S = 1.0
+CONFIG = 78  # exit code: it won't be better the next time
 
 
 class Node(System):
@@ -31,7 +34,7 @@ class Node(System):
 
     def __init__(self, world, name, **more):
         super().__init__(**more)
-        self.world, self.name = world, name
+        self.world, self.name, self.down = world, name, False
         os.makedirs(os.path.join(self.state, "clock"))
         os.makedirs(os.path.join(self.state, "run"), mode=0o700)
         self.env["FTE_CHILD_TABLE"] = self.write_table()
@@ -63,6 +66,22 @@ class Node(System):
             f.writelines(rows)
         return path
 
+    def supervise(self):
+        """As whatever starts `fte up` would: again when it has ended, unless its configuration is wrong."""
+        with self.world.lock:
+            ended = self.supervisor.poll() not in (None, 0, CONFIG)
+            if ended and not self.down and time.monotonic() > self.started + AGAIN_S:
+                self.start_supervisor()
+
+    def set_down(self, down):
+        with self.world.lock:
+            self.down = down
+            if down:
+                self.supervisor.kill()
+                self.supervisor.wait()
+            else:
+                self.start_supervisor()
+
     def set_clock(self, actor, seconds):
         """Whole at any moment: it is read again each second."""
         with open(self.clock(actor) + ".new", "w") as f:
@@ -77,6 +96,7 @@ class Node(System):
             add(f"{name} router", f"unix:{self.socket('via.sock')}", f"unix:{self.socket('router.sock')}")
         self.env["DATABASE_URL"] = f"postgresql://fte@{self.database}/fte?sslmode=disable&gssencmode=disable"
         self.env["FTE_ROUTER"] = f"ipc://{self.socket('via.sock')}"
+        self.started = time.monotonic()
         super().start_supervisor()
 
     # The first node's part: the database and the log are made, moved to disks of their own, and started again.
@@ -115,8 +135,8 @@ class World:
         self.kafka, self.no_mounts, self.stop_database_s, self.say = kafka, no_mounts, stop_database_s, say
         self.disks, self.mounted = {}, []  # disks: {what is on it: Disk}
         self.clocks = os.path.exists(FAKETIME)
-        self.proxy = Proxy()
-        self.nodes, self.over = [], threading.Event()
+        self.proxy, self.sweeper = Proxy(), None
+        self.nodes, self.over, self.lock = [], threading.Event(), threading.Lock()
         if no_mounts:
             say(f"soak: no disk is filled: {no_mounts}")
         if not self.clocks:
@@ -136,11 +156,14 @@ class World:
             raise
         self.actors = sorted(two.actors())
         self.message_max = self.first.topic_setting("fte.tickets.incoming", "max.message.bytes") if self.kafka else None
-        threading.Thread(target=self.sweep, daemon=True).start()
+        self.sweeper = threading.Thread(target=self.sweep, daemon=True)
+        self.sweeper.start()
         return self
 
     def __exit__(self, *_):
         self.over.set()
+        if self.sweeper:
+            self.sweeper.join()
         for node in reversed(self.nodes):
             node.keep = True
             node.stop()
@@ -182,6 +205,8 @@ class World:
     def sweep(self):
         while not self.over.wait(SWEEP_S):
             self.sweep_once()
+            for node in self.nodes:
+                node.supervise()
 
     def sweep_once(self):
         """libfaketime leaves its memory behind when it is killed, and fails where it finds that of an earlier process

@@ -86,11 +86,11 @@ def surroundings(tmp_path_factory):
     subprocess.run([cluster, "stop", state], check=True)
 
 
-def faults(env, *command):
-    """The lines of a command that must end with 78, without the names of programs."""
+def faults(env, *command, code=78):
+    """The lines of a command that must end with this code, without the names of programs."""
     done = subprocess.run([os.path.join(BIN, "fte"), *command], env=env, text=True, capture_output=True, timeout=60,
                           stdin=subprocess.DEVNULL)
-    assert done.returncode == 78, (done.returncode, done.stdout, done.stderr)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     return [re.sub(r"^(fte(-[\w.]+)?( \w+)?: )+", "", line) for line in done.stderr.splitlines()]
 
 
@@ -245,12 +245,20 @@ def test_an_actor_ends_with_78_when_the_server_is_too_old(surroundings, old_serv
     assert len(lines) == 1 and "PostgreSQL 15" in lines[0], done.stderr
 
 
-def test_a_server_that_is_not_there_is_one_line_without_its_password(surroundings):
+def test_a_server_that_is_not_there_is_one_line_without_its_password_and_no_fault_of_a_setting(surroundings):
+    """A node that is started while the server is away, or starts itself, must be started again: 69, not 78."""
     env = dict(surroundings, DATABASE_URL="postgresql://fte:hunter2@127.0.0.1:1/fte")
     for command in ("check", "up"):
-        lines = faults(env, command)
+        lines = faults(env, command, code=69)
         assert len(lines) == 1 and lines[0].startswith("DATABASE_URL: no connection: "), lines
         assert "refused" in lines[0] and "hunter2" not in lines[0]
+
+
+def test_a_database_that_does_not_exist_is_a_fault_of_the_setting(surroundings):
+    env = dict(surroundings, DATABASE_URL=surroundings["DATABASE_URL"].replace("/fte?", "/nowhere?"))
+    for command in ("check", "up", "migrate"):
+        lines = faults(env, command)
+        assert len(lines) == 1 and lines[0].startswith("DATABASE_URL: ") and "does not exist" in lines[0], lines
 
 
 @pytest.fixture

@@ -110,6 +110,22 @@ err_of_sqlstate(const char *s)
     return strncmp(s, "22", 2) == 0 ? ERR_INVALID : ERR_INTERNAL;
 }
 
+/* True where the server could not write its files for a reason that has no code of its own, like a
+ * disk quota (a full disk has one): the statement isn't to blame. */
+static bool
+is_storage(const PGresult *res)
+{
+    static const char *const files[] = {"md.c", "fd.c", "slru.c", "buffile.c", "xlog.c"};
+    const char *file = PQresultErrorField(res, PG_DIAG_SOURCE_FILE);
+
+    for (size_t i = 0; file != NULL && i < sizeof(files) / sizeof(files[0]); i++) {
+        if (strcmp(file, files[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Calls the owner back and frees the transaction. */
 static void
 answer(struct pg *pg, struct pg_txn *t, int err)
@@ -133,6 +149,9 @@ take_error(struct pg_txn *t, const PGresult *res)
         snprintf(t->reply.detail, sizeof(t->reply.detail), "%s",
                  text ? text : PQresultErrorMessage(res));
         t->failed = state ? err_of_sqlstate(state) : ERR_UNAVAILABLE;
+        if (t->failed == ERR_INTERNAL && is_storage(res)) {
+            t->failed = ERR_UNAVAILABLE;
+        }
     }
 }
 

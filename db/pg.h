@@ -34,7 +34,7 @@ struct pg_stmt {
 /* What became of a transaction. */
 struct pg_reply {
     int err;            /* 0 committed; ERR_UNAVAILABLE: connection, shutdown, serialization, locks,
-                           disk full: try again; ERR_CONFLICT: unique or foreign key (class 23);
+                           disk or disk quota full: try again; ERR_CONFLICT: unique or foreign key (class 23);
                            ERR_INVALID: data (class 22); ERR_INTERNAL: anything else */
     char sqlstate[6];   /* of the first error, or "" */
     char detail[256];   /* the server's primary message: may quote data, never log it with values */

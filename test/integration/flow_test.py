@@ -228,3 +228,16 @@ def test_it_still_happens_once_when_an_actor_is_killed_under_way(system, actor):
 
 def test_the_table_of_this_test_names_every_actor(system):
     assert sorted(ACTORS) == sorted(system.actors())
+
+
+# --- back at work --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["router", "ingress", "edge", "identity", "kb"])
+def test_who_was_killed_says_when_it_has_settled_its_first_unit(system, name):
+    killed = system.kill(name)
+    system.wait_restarted(name, killed)
+    system.wait_ready()
+    assert system.wait_outcome(system.submit(message=QUESTION))["status"] == "answered"
+    line = f" event=works name={name} child={system.pid(name)} "
+    wait_for(lambda: line in system.logs(), what="the line that says so")

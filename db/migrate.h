@@ -31,10 +31,10 @@ int migrate_version(void);
 
 /* Applies what is missing of `table` to the database `url` (libpq URI or conninfo). Blocks; waits
  * at most a minute for another migration. `check_only`: applies nothing, ERR_NOT_FOUND if something
- * is missing. 0; or ERR_UNAVAILABLE no connection or lock, ERR_INVALID user, password or database refused, ERR_VERSION the database is newer
- * or its server too old,
- * ERR_CONFLICT a recorded migration differs from ours, ERR_INTERNAL a statement failed (its
- * transaction is rolled back, those before it stay). ret_report is filled in in any case. */
+ * is missing. 0; or ERR_UNAVAILABLE no connection or lock, ERR_INVALID user, password or database
+ * refused, ERR_VERSION the database is newer or its server too old, ERR_CONFLICT a recorded
+ * migration differs from ours, ERR_INTERNAL a statement failed (its transaction is rolled back,
+ * those before it stay). ret_report is filled in in any case. */
 int migrate_apply(const char *url, const struct migration *table, bool check_only,
                   struct migrate_report *ret_report);
 

@@ -9,6 +9,7 @@
 #   broker.sh pid DIR NODE     prints its process id
 #   broker.sh address DIR      prints the addresses
 #   broker.sh configs DIR ARGUMENT...   Kafka's own tool for settings (--entity-type topics --alter ...)
+#   broker.sh fetch DIR        only fetches it
 #
 # All data is under DIR/kafka. The programs are Java archives from Maven Central, pinned by pom.xml and kept in
 # FTE_KAFKA_LIB (default: build/kafka of the checkout). Each node takes about 330 MB. Environment:
@@ -20,7 +21,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 
 usage() {
-    sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,19s/^# \{0,1\}//p' "$0" >&2
     exit 64
 }
 [ $# -ge 2 ] || usage
@@ -31,18 +32,23 @@ lib=${FTE_KAFKA_LIB:-$root/build/kafka}
 host=${FTE_KAFKA_HOST:-127.0.0.1}
 wait_s=60
 
+fail() {
+    echo "fte: $2" >&2
+    exit "$1"
+}
+
 # Whole or not at all: it is renamed when everything is there.
 fetch() {
     local fresh=$lib.new.$$
     [ ! -e "$lib/kafka_2.13-3.9.1.jar" ] || return 0
+    command -v mvn > /dev/null || fail 69 "mvn is missing: Debian's package maven has it"
     mkdir -p "$(dirname "$lib")"
     echo "fte: fetching Apache Kafka 3.9.1 (46 MB)" >&2
     if ! mvn -q -B -f "$here/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
         -DincludeScope=runtime "-DoutputDirectory=$fresh" > "$fresh.log" 2>&1; then
-        tail -n 10 "$fresh.log" >&2
+        sed -n 's/^\[ERROR\] *\(Failed.*\|.*[Uu]nknown host.*\)/fte: \1/p' "$fresh.log" | head -n 1 | cut -c 1-400 >&2
         rm -rf "$fresh" "$fresh.log"
-        echo "fte: Apache Kafka could not be fetched from Maven Central" >&2
-        exit 69
+        fail 69 "Apache Kafka could not be fetched from Maven Central: is there a network?"
     fi
     rm -f "$fresh.log"
     rm -rf "$lib"
@@ -120,8 +126,12 @@ pid_of() {
 }
 
 boot() {
-    local node=$1
+    local node=$1 port
     pid_of "$node" > /dev/null && return
+    for port in $(sed -n '/^listeners=/s/[^,:]*:[^,:]*:\([0-9]*\)/ \1/gp' "$dir/$node/server.properties" | tr -d ,); do
+        # Nobody may listen there; what still waits for its end is none of Java's concern.
+        ! (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null || fail 69 "port $port of 127.0.0.1 is taken by another program"
+    done
     if [ ! -e "$dir/$node/data/meta.properties" ]; then
         java_run kafka.tools.StorageTool format -t "$(cat "$dir/cluster-id")" \
             -c "$dir/$node/server.properties" > "$dir/$node/format.log" 2>&1 ||
@@ -157,16 +167,18 @@ PY
 start() {
     local n=${1:-1} node address
     case $n in 1 | 3) ;; *) usage ;; esac
+    command -v java > /dev/null || fail 69 "java is missing: Debian's package openjdk-17-jre-headless has it"
     fetch
     [ -e "$dir/address" ] || configure "$n"
+    [ "$(wc -l < "$dir/nodes")" -eq "$n" ] || [ $# -eq 0 ] ||
+        fail 78 "$dir holds a Kafka of $(wc -l < "$dir/nodes") nodes, and $n are wanted: remove it, or ask for as many"
     while read -r node; do
         boot "$node"
     done < "$dir/nodes"
     while IFS= read -r address; do
         wait_for "$address" || {
             tail -n 5 "$dir"/*/server.log >&2
-            echo "fte: Kafka does not answer on $address" >&2
-            exit 69
+            fail 69 "Kafka does not answer on $address"
         }
     done < <(tr ',' '\n' < "$dir/address")
     cat "$dir/address"
@@ -198,7 +210,8 @@ watch() {
 }
 
 case $verb in
-    start) start "${3:-1}" ;;
+    start) start "${@:3:1}" ;;
+    fetch) fetch ;;
     stop) stop ;;
     watch) watch ;;
     kill) kill -KILL "$(pid_of "${3:-1}")" ;;

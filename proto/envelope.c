@@ -135,10 +135,10 @@ body_decode(const void *data, size_t size, msgpack_unpacked *ret)
 {
     size_t offset = 0;
 
+    msgpack_unpacked_init(ret); /* may be destroyed whatever comes of it */
     if (size > PROTO_MAX_BODY) {
         return ERR_TOO_BIG;
     }
-    msgpack_unpacked_init(ret);
     if (!wire_ok(data, size) ||
         msgpack_unpack_next(ret, data, size, &offset) != MSGPACK_UNPACK_SUCCESS || offset != size) {
         msgpack_unpacked_destroy(ret);

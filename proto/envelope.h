@@ -75,7 +75,8 @@ void pack_c(msgpack_packer *pk, const char *c);
 void pack_id(msgpack_packer *pk, struct id id); /* bin of 16 */
 
 /* A packed value decoded on its own (bodies of CALL and RETURN): size and depth are checked.
- * 0, or ERR_TOO_BIG / ERR_MALFORMED. msgpack_unpacked_destroy() frees *ret. */
+ * 0, or ERR_TOO_BIG / ERR_MALFORMED. msgpack_unpacked_destroy() frees *ret,
+ * after an error, too. */
 int body_decode(const void *data, size_t size, msgpack_unpacked *ret);
 
 #endif

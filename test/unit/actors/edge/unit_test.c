@@ -230,3 +230,17 @@ Test(unit, takes_no_link_or_message_from_bytes_that_have_none)
     cr_assert_eq(unit_message_ids(STR("\xc1"), ids), 0);
     cr_assert_eq(unit_message_ids(STR("\x81\xa8messages\x91\xc0"), ids), 0);
 }
+
+Test(unit, looks_into_a_body_of_any_size)
+{
+    struct buf body = {0};
+    struct id ids[ENVELOPE_MAX_MESSAGES];
+
+    for (size_t n = 0; n <= 2 * PROTO_MAX_BODY; n += PROTO_MAX_BODY / 2) {
+        memset(buf_reserve(&body, n), 'x', n);
+        body.n = n;
+        cr_assert(id_is_nil(unit_link(buf_str(&body))));
+        cr_assert_eq(unit_message_ids(buf_str(&body), ids), 0);
+    }
+    buf_fini(&body);
+}

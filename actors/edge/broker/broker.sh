@@ -125,12 +125,21 @@ pid_of() {
     printf '%s\n' "$pid"
 }
 
+# Nobody listens there. A node that was killed a moment ago may still be on its way out.
+free() {
+    local i
+    for ((i = 0; i < 50; i++)); do
+        (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null || return 0
+        sleep 0.1
+    done
+    return 1
+}
+
 boot() {
     local node=$1 port
     pid_of "$node" > /dev/null && return
     for port in $(sed -n '/^listeners=/s/[^,:]*:[^,:]*:\([0-9]*\)/ \1/gp' "$dir/$node/server.properties" | tr -d ,); do
-        # Nobody may listen there; what still waits for its end is none of Java's concern.
-        ! (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null || fail 69 "port $port of 127.0.0.1 is taken by another program"
+        free "$port" || fail 69 "port $port of 127.0.0.1 is taken by another program"
     done
     if [ ! -e "$dir/$node/data/meta.properties" ]; then
         java_run kafka.tools.StorageTool format -t "$(cat "$dir/cluster-id")" \

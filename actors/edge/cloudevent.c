@@ -63,12 +63,12 @@ add_record(struct buf *out, const msgpack_object *o)
         return;
     }
     s = (struct str){o->via.bin.ptr, o->via.bin.size};
-    if (s.n > 0 && body_decode(s.p, s.n, &u) == 0 && u.data.type == MSGPACK_OBJECT_MAP) {
+    if (body_decode(s.p, s.n, &u) == 0 && u.data.type == MSGPACK_OBJECT_MAP) {
         add_value(out, STR(""), &u.data);
-        msgpack_unpacked_destroy(&u);
     } else {
         add_bytes(out, s);
     }
+    msgpack_unpacked_destroy(&u);
 }
 
 /* Beside json_msgpack() this one knows what our records hold: times are times, bytes are bytes. */
@@ -137,6 +137,20 @@ is_json(struct str body)
     return body.n > 0 && body.p[0] == '{';
 }
 
+/* A dead letter may be larger than anything else that we send: it holds what others wrote. The map
+ * itself is ours, and what they wrote is bytes in it. */
+static bool
+decode(struct str body, msgpack_unpacked *ret)
+{
+    int err = body_decode(body.p, body.n, ret);
+    size_t offset = 0;
+
+    return err == 0 ||
+           (err == ERR_TOO_BIG && body.n <= TOPICS_MESSAGE_DEAD &&
+            msgpack_unpack_next(ret, body.p, body.n, &offset) == MSGPACK_UNPACK_SUCCESS &&
+            offset == body.n);
+}
+
 static void
 encode_value(struct str body, struct buf *value)
 {
@@ -146,12 +160,12 @@ encode_value(struct str body, struct buf *value)
         buf_add_str(value, body);
         return;
     }
-    if (body_decode(body.p, body.n, &u) == 0) {
+    if (decode(body, &u)) {
         add_value(value, STR(""), &u.data);
-        msgpack_unpacked_destroy(&u);
     } else {
         add_bytes(value, body);
     }
+    msgpack_unpacked_destroy(&u);
 }
 
 struct header_writer {

@@ -8,11 +8,13 @@
 #include "actors/edge/log_kafka.h"
 
 #include "actors/edge/fenced.h"
+#include "actors/edge/kafka_admin.h"
 #include "db/log.h"
 #include "proto/err.h"
 #include "proto/runtime/fault.h"
 #include "proto/runtime/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,9 +22,6 @@
 #include <unistd.h>
 
 #define TICK_MS 500
-#define PROBE_MS 1000 /* between two questions whether Kafka is there */
-#define PROBE_WAIT_MS                                                                              \
-    900                 /* this long such a question may stop the loop: nothing else can be done */
 #define POSITION_MS 150 /* how late a position may be committed */
 #define RETAIN_TICKS 20
 
@@ -81,6 +80,8 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
 
     if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         log_info("assigned", "partitions=%d", partitions->cnt);
+        k->outside = false;
+        kafka_welcome(k);
         for (int i = 0; i < partitions->cnt; i++) {
             if (partitions->elems[i].partition < RLOG_MAX_PARTITIONS) {
                 watch_lane(k, &partitions->elems[i]);
@@ -303,46 +304,7 @@ kafka_bury(struct rlog *self, const struct rlog_dead *d, rlog_done_fn *fn, void 
                 &(struct fenced){.fn = fn, .arg = arg, .lost = lost, .self = k});
 }
 
-/* --- being up -------------------------------------------------------------------------------- */
-
-static void
-away(struct kafka *k)
-{
-    if (k->kafka_up) {
-        k->kafka_up = false;
-        kafka_state(k);
-    }
-}
-
-/* Says why, once: that no broker answers only where nothing told more. */
-static void
-trouble(struct kafka *k, enum kafka_trouble what, const char *why)
-{
-    if (what > k->trouble) {
-        k->trouble = what;
-        log_warn("kafka", "brokers=%s why=%s", log_quote(k->settings.kafka.brokers),
-                 log_quote(why));
-    }
-    away(k);
-}
-
-void
-kafka_state(struct kafka *k)
-{
-    bool up = pg_is_up(k->pg) && k->known && k->kafka_up;
-
-    if (up == k->up) {
-        return;
-    }
-    k->up = up;
-    if (up) {
-        k->events.up(k->events.arg);
-        kafka_append_flush(k);
-        kafka_read(k);
-    } else {
-        k->events.down(k->events.arg, k->kafka_up ? "database" : "kafka");
-    }
-}
+/* --- clients ---------------------------------------------------------------------------------- */
 
 static void
 subscribe(struct kafka *k)
@@ -355,61 +317,26 @@ subscribe(struct kafka *k)
     rd_kafka_topic_partition_list_destroy(topics);
 }
 
-/* Stops the loop for a moment, but only while nothing can be done anyway. */
-static void
-probe(struct kafka *k)
-{
-    int64_t now = clock_ms();
-    struct buf why = {0};
-    int err;
-
-    if (k->kafka_up || k->leaving || now - k->probe_ms < PROBE_MS) {
-        return;
-    }
-    err = kafka_make_topics(k->producer, PROBE_WAIT_MS, &why);
-    if (err == ERR_INVALID) {
-        trouble(k, KAFKA_REFUSED, buf_c(&why));
-    } else if (err != 0 && ++k->silent > 1) {
-        trouble(k, KAFKA_SILENT, buf_c(&why)); /* on_error() had time to tell more */
-    } else if (err == 0) {
-        if (k->trouble != KAFKA_FINE) {
-            log_info("kafka", "brokers=%s why=\"is there again\"",
-                     log_quote(k->settings.kafka.brokers));
-        }
-        k->trouble = KAFKA_FINE;
-        k->silent = 0;
-        k->kafka_up = true;
-        kafka_state(k);
-    }
-    k->probe_ms = clock_ms();
-    buf_fini(&why);
-}
-
-/* Of both clients. Most of it is the passing trouble of one connection, which they mend themselves.
- */
+/* Of both clients. */
 static void
 on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
     struct kafka *k = opaque;
     char why[256];
 
-    switch (err) {
-    case RD_KAFKA_RESP_ERR__FATAL:
+    if (err == RD_KAFKA_RESP_ERR__FATAL) {
         rd_kafka_fatal_error(rk, why, sizeof(why));
         log_fatal(EX_TEMPFAIL, "kafka_fatal", "why=%s", log_quote(why));
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-        away(k); /* the next probe says why */
-        break;
-    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-    case RD_KAFKA_RESP_ERR__SSL:
-    case RD_KAFKA_RESP_ERR__RESOLVE:
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
-        trouble(k, KAFKA_REFUSED, reason);
-        break;
-    default:
+    }
+    if (err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) {
+        snprintf(why, sizeof(why), "group %s may not be joined: %s", k->settings.kafka.group,
+                 reason);
+        kafka_failed(k, err, why);
+    } else if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        kafka_away(k); /* the next probe says why */
+    } else {
         log_debug("kafka", "why=%s", log_quote(reason));
+        kafka_failed(k, err, reason);
     }
 }
 
@@ -417,8 +344,9 @@ static void
 on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     (void)rk;
-    /* Connections that come and go are told by on_error(). */
-    if (level <= 3 && strcmp(facility, "FAIL") != 0 && strcmp(facility, "ERROR") != 0) {
+    /* Connections that come and go, and certificates, are told by on_error(). */
+    if (level <= 3 && strcmp(facility, "FAIL") != 0 && strcmp(facility, "ERROR") != 0 &&
+        strcmp(facility, "SSLCERTVRFY") != 0) {
         log_warn("librdkafka", "facility=%s text=%s", log_quote(facility), log_quote(text));
     }
 }
@@ -494,7 +422,7 @@ on_tick(void *arg)
     struct kafka *k = arg;
 
     serve(k);
-    probe(k);
+    kafka_probe(k);
     kafka_append_expire(k, false);
     if (!pg_is_up(k->pg) || k->leaving) {
         return;
@@ -515,7 +443,7 @@ on_up(void *arg)
 
     ask_owner(k);
     kafka_state(k);
-    probe(k);
+    kafka_probe(k);
 }
 
 static void
@@ -578,7 +506,7 @@ open_clients(struct kafka *k)
         k->consumer = kafka_consumer(&k->settings.kafka, conf, &why);
     }
     if (k->consumer == NULL) {
-        log_fatal(EX_CONFIG, "kafka_refused", "name=FTE_KAFKA_BROKERS why=%s",
+        log_fatal(EX_CONFIG, "kafka_refused", "name=FTE_KAFKA_PROPERTIES why=%s",
                   log_quote(buf_c(&why)));
     }
     rd_kafka_poll_set_consumer(k->consumer);
@@ -601,7 +529,7 @@ kafka_open(struct loop *loop, const struct rlog_settings *settings,
     k->loop = loop;
     k->settings = *settings;
     k->events = *events;
-    k->probe_ms = -PROBE_MS;
+    k->probe_ms = INT64_MIN / 2;
     for (int32_t i = 0; i < RLOG_MAX_PARTITIONS; i++) {
         k->lanes[i] = (struct klane){.position = -1, .committed = -1};
     }
@@ -673,6 +601,7 @@ kafka_close(struct rlog *self)
             rd_kafka_queue_destroy(k->lanes[i].queue);
         }
     }
+    kafka_trial_free(&k->trial);
     /* No callback may find us half gone: what is open is answered first. */
     kafka_append_expire(k, true);
     rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);

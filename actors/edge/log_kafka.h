@@ -1,6 +1,6 @@
 /* log_kafka - the inside of the Kafka backend: log_kafka.c (clients, assignment, positions),
- * log_kafka_append.c (producing), log_kafka_read.c (consuming), log_kafka_relay.c (what the
- * database hands on). Private to these four.
+ * log_kafka_up.c (whether it can be used), log_kafka_append.c (producing), log_kafka_read.c
+ * (consuming), log_kafka_relay.c (what the database hands on). Private to these five.
  *
  * Kafka assigns partitions; the database says whose work counts (db/kafka.h). So an assignment is
  * first claimed there, and only then is anything delivered.
@@ -9,6 +9,7 @@
 #define EDGE_LOG_KAFKA_H
 
 #include "actors/edge/cloudevent.h"
+#include "actors/edge/kafka_trial.h"
 #include "actors/edge/log.h"
 #include "db/kafka.h"
 #include "db/pg.h"
@@ -25,12 +26,6 @@ enum klane_state {
     KLANE_CLAIMING, /* the claim is on its way */
     KLANE_HELD,     /* and the database */
     KLANE_LOST,     /* the database says another's; Kafka will */
-};
-
-enum kafka_trouble {
-    KAFKA_FINE,
-    KAFKA_SILENT,  /* no broker answers */
-    KAFKA_REFUSED, /* and one said why: name, password, certificate, rights */
 };
 
 /* A partition, as far as this process knows. */
@@ -107,9 +102,12 @@ struct kafka {
     bool kafka_up; /* its topics are there */
     bool leaving;  /* the process ends */
     bool closing;  /* the consumer is asked to leave the group */
+    bool outside;  /* the group won't have us */
     int64_t probe_ms;
     enum kafka_trouble trouble; /* said so far in this outage */
+    struct kafka_cause cause;   /* what was told since */
     unsigned silent;            /* probes without an answer in it */
+    struct kafka_trial *trial;  /* whether we may do what we need to */
 
     struct klane lanes[RLOG_MAX_PARTITIONS];
     int64_t generation;
@@ -138,10 +136,20 @@ struct kafka {
 };
 
 /* --- log_kafka.c --- */
-/* The database or Kafka says that it can't be used, or can be again. */
-void kafka_state(struct kafka *k);
 /* A fence fell: the lane is another's. */
 void kafka_lane_lost(struct kafka *k, int32_t partition);
+
+/* --- log_kafka_up.c --- */
+/* The database or Kafka says that it can't be used, or can be again. */
+void kafka_state(struct kafka *k);
+/* No broker answers: asks until one does. */
+void kafka_away(struct kafka *k);
+/* To be called again and again: asks whether Kafka is there, if that isn't known. */
+void kafka_probe(struct kafka *k);
+/* A member of the group again: says so, if something else was said before. */
+void kafka_welcome(struct kafka *k);
+/* An error of a client, which may mean that Kafka can't be used: then it is said. */
+void kafka_failed(struct kafka *k, int err, const char *reason);
 
 /* --- log_kafka_append.c --- */
 void kafka_append(struct rlog *self, const struct rlog_entry *entries, size_t n, rlog_append_fn *fn,

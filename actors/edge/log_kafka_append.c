@@ -12,6 +12,7 @@
 #include "proto/runtime/log.h"
 
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,7 +207,12 @@ kafka_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
     if (FAULT("after_report")) {
         err = ERR_UNAVAILABLE;
     }
-    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (kafka_is_right(m->err)) {
+        char why[256];
+        snprintf(why, sizeof(why), "topic %s may not be written to: %s",
+                 rd_kafka_topic_name(m->rkt), rd_kafka_err2str(m->err));
+        kafka_failed(k, m->err, why);
+    } else if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         log_warn("produce_failed", "topic=%s why=%s", rd_kafka_topic_name(m->rkt),
                  log_quote(rd_kafka_err2str(m->err)));
     }

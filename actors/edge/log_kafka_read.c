@@ -2,6 +2,7 @@
  * looked up in the database together, and delivered in order. */
 #include "actors/edge/log_kafka.h"
 
+#include "db/log.h"
 #include "proto/err.h"
 #include "proto/runtime/fault.h"
 #include "proto/runtime/log.h"
@@ -94,6 +95,18 @@ take(struct kafka *k, rd_kafka_message_t *m)
     memcpy(row->digest, r->event.digest, sizeof(row->digest));
 }
 
+/* Records of the partition that wait here for their look-up: they have their room already. */
+static size_t
+taken(const struct kafka *k, int32_t partition)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < k->read_n; i++) {
+        n += k->reads[i].message->partition == partition;
+    }
+    return n;
+}
+
 static void
 take_from_lane(struct kafka *k, int32_t partition)
 {
@@ -104,6 +117,8 @@ take_from_lane(struct kafka *k, int32_t partition)
         return;
     }
     room = k->events.room(k->events.arg, partition);
+    n = taken(k, partition);
+    room = room > n ? room - n : 0;
     room = room < KAFKA_LANE_READ ? room : KAFKA_LANE_READ;
     for (n = 0; n < room && k->read_n < KAFKA_READ; n++) {
         rd_kafka_message_t *m = rd_kafka_consume_queue(lane->queue, 0);
@@ -112,8 +127,14 @@ take_from_lane(struct kafka *k, int32_t partition)
             return;
         }
         if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            log_warn("consume_failed", "partition=%d why=%s", partition,
-                     log_quote(rd_kafka_message_errstr(m)));
+            if (kafka_is_right(m->err)) {
+                kafka_failed(k, m->err,
+                             "topic " TOPIC_INCOMING
+                             " may not be read: Topic authorization failed");
+            } else {
+                log_warn("consume_failed", "partition=%d why=%s", partition,
+                         log_quote(rd_kafka_message_errstr(m)));
+            }
             rd_kafka_message_destroy(m);
             continue;
         }

@@ -9,12 +9,16 @@
 #define TOPICS_PARTITIONS 12   /* of each: as many edges can share the work */
 #define TOPICS_REPLICAS 3      /* or as many as there are brokers */
 #define TOPICS_MESSAGE 1048588 /* bytes of a record with its headers: Kafka's own default */
+/* A dead letter holds what anybody may have written to a topic, in base64 and with its story. */
+#define TOPICS_MESSAGE_DEAD 4194304
+#define TOPICS_MESSAGE_MAX (TOPICS_MESSAGE_DEAD - 4096) /* of a record before Kafka's own frame */
 
 struct topic {
     const char *name;
     const char *type; /* ce_type of its records */
     int64_t retention_ms;
-    const char *help; /* what stands on it, in a few words */
+    int64_t message_bytes; /* at most */
+    const char *help;      /* what stands on it, in a few words */
 };
 
 extern const struct topic topics[TOPICS_N];

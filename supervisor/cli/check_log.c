@@ -1,5 +1,8 @@
 /* check_log - which log this system uses, and whether it can be another from now on. */
+#include "actors/edge/kafka_admin.h"
+#include "actors/edge/kafka_lag.h"
 #include "actors/edge/options.h"
+#include "actors/edge/topics.h"
 #include "db/kafka.h"
 #include "db/log.h"
 #include "supervisor/cli/check.h"
@@ -32,17 +35,33 @@ read_change(void *arg, const struct pg_reply *reply)
     ((struct backend *)arg)->changed = pg_bool(reply->results[1], 0, 0);
 }
 
+/* In Kafka; -1 where that can't be seen, with the reason. */
+static int64_t
+unsettled_in_kafka(struct buf *ret_why)
+{
+    struct kafka_settings kafka = kafka_settings_of_options("");
+    struct kafka_lag *lag = kafka_lag_open(&kafka, TOPIC_INCOMING, ret_why);
+    int64_t lags[TOPICS_PARTITIONS], sum = -1;
+    int n = lag ? kafka_lag_ask(lag, ANSWER_MS, lags, TOPICS_PARTITIONS, ret_why) : -1;
+
+    if (n >= 0) {
+        sum = 0;
+    }
+    for (int i = 0; i < n; i++) {
+        sum += lags[i];
+    }
+    kafka_lag_close(&lag);
+    return sum;
+}
+
 /* What the log of now still holds. False, and a fault, where it must not be left. */
 static bool
 is_drained(struct check *c, const struct backend *now, const char *wanted)
 {
-    struct kafka_settings kafka = kafka_settings_of_options("");
-    int64_t left = now->unsettled;
+    bool kafka = strcmp(now->name, "kafka") == 0;
     struct buf why = {0};
+    int64_t left = kafka ? unsettled_in_kafka(&why) : now->unsettled;
 
-    if (strcmp(now->name, "kafka") == 0) {
-        left = kafka_lag(&kafka, TOPIC_INCOMING, ANSWER_MS, &why);
-    }
     if (left < 0) {
         check_fault(
             c,
@@ -77,23 +96,16 @@ change(struct check *c, struct session *d, struct backend *now, const char *want
 }
 
 static void
-check_topics(struct check *c)
+look(struct check *c)
 {
     struct kafka_settings kafka = kafka_settings_of_options("");
     struct buf lines = {0};
-    rd_kafka_t *rk = kafka_producer(&kafka, NULL, &lines);
     char *rest = NULL;
 
-    if (rk == NULL) {
-        check_fault(c, "FTE_KAFKA_BROKERS: %s", buf_c(&lines));
-    } else {
-        kafka_check_topics(rk, ANSWER_MS, &lines);
-        buf_c(&lines);
-        for (char *line = strtok_r(lines.p, "\n", &rest); line;
-             line = strtok_r(NULL, "\n", &rest)) {
-            check_fault(c, "FTE_KAFKA_BROKERS: %s", line);
-        }
-        rd_kafka_destroy(rk);
+    kafka_check(&kafka, ANSWER_MS, &lines);
+    buf_c(&lines);
+    for (char *line = strtok_r(lines.p, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        check_fault(c, "FTE_KAFKA_BROKERS=\"%.200s\": %s", kafka.brokers, line);
     }
     buf_fini(&lines);
 }
@@ -116,6 +128,6 @@ check_log(struct check *c, enum check_log_purpose purpose)
     }
     session_close(&d);
     if (purpose == CHECK_LOG_LOOK && strcmp(wanted, "kafka") == 0) {
-        check_topics(c);
+        look(c);
     }
 }

@@ -313,3 +313,46 @@ Test(cloudevent, a_body_that_is_json_stays_as_it_is)
     buf_fini(&text);
     buf_fini(&value);
 }
+
+/* {records: [bytes]}, as fte.dlq has it. */
+static void
+pack_letter(struct buf *out, const char *bytes, size_t n)
+{
+    msgpack_packer pk;
+
+    buf_clear(out);
+    msgpack_packer_init(&pk, out, buf_msgpack_write);
+    msgpack_pack_map(&pk, 1);
+    pack_key(&pk, "records");
+    msgpack_pack_array(&pk, 1);
+    msgpack_pack_bin(&pk, n);
+    msgpack_pack_bin_body(&pk, bytes, n);
+}
+
+Test(cloudevent, shows_a_dead_letter_with_its_bytes_however_long_they_are)
+{
+    static char bytes[TOPICS_MESSAGE];
+    struct cloudevent_header headers[CLOUDEVENT_HEADERS];
+    const size_t sizes[] = {0, 1, 200000, 262144, 300000, TOPICS_MESSAGE};
+    struct buf letter = {0}, text = {0}, value = {0};
+
+    memset(bytes, 'x', sizeof(bytes));
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct cloudevent e = {.topic = "fte.dlq", .id = id_random()};
+        json_t *shown;
+        const char *record;
+        pack_letter(&letter, bytes, sizes[i]);
+        e.body = buf_str(&letter);
+        buf_clear(&text);
+        buf_clear(&value);
+        cloudevent_encode(&e, &text, headers, &value);
+        shown = json_loadb(value.p, value.n, 0, NULL);
+        record = json_string_value(json_array_get(json_object_get(shown, "records"), 0));
+        cr_assert_not_null(record, "of %zu bytes", sizes[i]);
+        cr_assert_eq(strlen(record), sizes[i]);
+        json_decref(shown);
+    }
+    buf_fini(&letter);
+    buf_fini(&text);
+    buf_fini(&value);
+}

@@ -1,6 +1,8 @@
 /* health - is this process alive, can the system take a message, and what has it counted. */
 #include "actors/ingress/ingress.h"
 
+#include "db/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,12 +169,26 @@ on_router(struct actor *self, void *arg, int err, const msgpack_object *body)
 }
 
 static void
+take_lags(struct meter *meter, const msgpack_object *lags)
+{
+    meter_lags_forget(meter);
+    for (uint32_t i = 0; lags != NULL && i < lags->via.array.size; i++) {
+        double partition, lag;
+        if (map_float(&lags->via.array.ptr[i], "partition", &partition) &&
+            map_float(&lags->via.array.ptr[i], "lag", &lag)) {
+            meter_lag(meter, TOPIC_INCOMING, (int)partition, lag);
+        }
+    }
+}
+
+static void
 on_totals(struct actor *self, void *arg, int err, const msgpack_object *body)
 {
     struct health_errand *h = arg;
     const msgpack_object *totals = err == 0 ? map_array(body, "totals") : NULL;
 
     (void)self;
+    take_lags(h->in->meter, err == 0 ? map_array(body, "lags") : NULL);
     for (uint32_t i = 0; totals != NULL && i < totals->via.array.size; i++) {
         const msgpack_object *total = &totals->via.array.ptr[i];
         struct str channel = map_str(total, "channel");
@@ -201,7 +217,8 @@ begin_meters(struct errand *e, void *context)
     buf_fini(&ask);
 }
 
-/* Without the metrics actor its figures stay as they were; ours are always there. */
+/* Without the metrics actor its figures stay as they were, but for the log's lag; ours are always
+ * there. */
 void
 health_meters(struct ingress *in, struct request *r, struct answer *a)
 {

@@ -2,11 +2,13 @@ extern "C" {
 #include "actors/ingress/meter.h"
 }
 
+#include <mutex>
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
+#include <set>
 #include <string>
 
 using namespace prometheus;
@@ -34,6 +36,12 @@ struct meter {
                                 .Name("fte_router")
                                 .Help("What this node's router has counted since its start.")
                                 .Register(registry);
+    Family<Gauge> &lag = BuildGauge()
+                             .Name("fte_log_lag")
+                             .Help("Records of the log that are not settled, by partition.")
+                             .Register(registry);
+    std::mutex lags_mutex;
+    std::set<Gauge *> lags; /* all that are in `lag` */
     Gauge &open = BuildGauge()
                       .Name("fte_http_connections")
                       .Help("Connections that are open.")
@@ -99,6 +107,25 @@ extern "C" void
 meter_router(struct meter *m, struct str what, double count)
 {
     m->router.Add({{"what", std::string(what.p, what.n)}}).Set(count);
+}
+
+extern "C" void
+meter_lag(struct meter *m, const char *topic, int partition, double records)
+{
+    std::lock_guard<std::mutex> lock(m->lags_mutex);
+    Gauge &gauge = m->lag.Add({{"topic", topic}, {"partition", std::to_string(partition)}});
+    gauge.Set(records);
+    m->lags.insert(&gauge);
+}
+
+extern "C" void
+meter_lags_forget(struct meter *m)
+{
+    std::lock_guard<std::mutex> lock(m->lags_mutex);
+    for (Gauge *gauge : m->lags) {
+        m->lag.Remove(gauge);
+    }
+    m->lags.clear();
 }
 
 extern "C" void

@@ -28,6 +28,10 @@ void meter_total(struct meter *m, struct str channel, struct str name, double fi
 
 /* What this node's router has counted since its start: fte_router{what}. */
 void meter_router(struct meter *m, struct str what, double count);
+/* How many records of a partition of the log are not settled: fte_log_lag{topic, partition}.
+ * meter_lags_forget() takes them away: what isn't known is not told. */
+void meter_lag(struct meter *m, const char *topic, int partition, double records);
+void meter_lags_forget(struct meter *m);
 
 /* Appends all of it (text format 0.0.4). */
 void meter_write(struct meter *m, struct buf *out);

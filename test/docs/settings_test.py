@@ -47,6 +47,10 @@ def number(text):
 DATABASE_ROW = '{.name = "DATABASE_URL", ' + re.sub(r"\s*\\\n\s*", " ", next(
     text for path, text in CODE if path == "db/actor_pg.h").split('.name = "DATABASE_URL",')[1].split("    }")[0])
 
+# The macro of actors/edge/options.h: several rows.
+LOG_ROWS = re.sub(r"\s*\\\n\s*", " ", re.search(r"#define LOG_OPTIONS((?:.*\\\n)+.*)", next(
+    text for path, text in CODE if path == "actors/edge/options.h"))[1].strip("\\\n "))
+
 
 def literal(text):
     """The text of C string literals; a name among them is that of a macro."""
@@ -64,6 +68,7 @@ def tables():
     for path, text in CODE:
         if path.startswith("actors/"):
             text = re.sub(r"\bDATABASE_OPTION,", lambda _: DATABASE_ROW + "},", text)
+            text = re.sub(r"\bLOG_OPTIONS,", lambda _: LOG_ROWS + ",", text)
         for row in re.findall(r"\{\s*(\.name = \"[A-Z_]+\",.*?)\},?\s*(?=\{|OPTION_END|\};)", text, re.S):
             fields = dict(re.findall(r"\.(\w+) =\s*((?:\"(?:[^\"\\]|\\.)*\"\s*|[^,\"])+)", row))
             if "type" not in fields:

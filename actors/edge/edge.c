@@ -37,6 +37,7 @@ static void on_assigned(void *arg, int32_t partition, int64_t position);
 static void on_revoked(void *arg, int32_t partition);
 static void on_leave(void *arg, int32_t partition);
 static size_t on_room(void *arg, int32_t partition);
+static size_t on_in_flight(void *arg);
 static void on_record(void *arg, const struct rlog_record *record);
 static void on_skip(void *arg, int32_t partition, int64_t offset);
 static void on_tick(void *arg);
@@ -105,6 +106,7 @@ edge_init(struct actor *self)
         .revoked = on_revoked,
         .leave = on_leave,
         .room = on_room,
+        .in_flight = on_in_flight,
         .record = on_record,
         .skip = on_skip,
         .arg = edge,
@@ -188,6 +190,14 @@ static size_t
 on_room(void *arg, int32_t partition)
 {
     return conversation_room(arg, partition);
+}
+
+static size_t
+on_in_flight(void *arg)
+{
+    const struct edge *edge = arg;
+
+    return edge->in_flight;
 }
 
 static void

@@ -83,6 +83,8 @@ struct rlog_events {
     void (*leave)(void *arg, int32_t partition);
     /* How many of its records may be delivered now. 0 until rlog_resume(). */
     size_t (*room)(void *arg, int32_t partition);
+    /* How many units are with the stages. */
+    size_t (*in_flight)(void *arg);
     void (*record)(void *arg, const struct rlog_record *record);
     /* A place that needs nothing: a repeat of an earlier record. It is settled. */
     void (*skip)(void *arg, int32_t partition, int64_t offset);

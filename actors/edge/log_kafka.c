@@ -24,6 +24,8 @@
 #define TICK_MS 500
 #define POSITION_MS 150 /* how late a position may be committed */
 #define RETAIN_TICKS 20
+#define BUSY 32     /* conversations under way: what a stage takes into one commit */
+#define PAUSE_MS 10 /* so often Kafka is listened to then */
 
 static void commit_positions(struct kafka *k);
 static void positions_due(void *arg);
@@ -369,6 +371,28 @@ serve(struct kafka *k)
 }
 
 static void
+listen_again(void *arg)
+{
+    struct kafka *k = arg;
+
+    k->pause = NULL;
+    loop_watch_events(k->wake, LOOP_IN);
+}
+
+/* Each answer of a broker wakes us, and there is one for each partition of a batch. Where many
+ * conversations are under way, what comes within some milliseconds is taken together: it is looked
+ * up in one commit, and goes through each stage in one. */
+static void
+pause_if_busy(struct kafka *k)
+{
+    if (k->pause == NULL && !k->leaving &&
+        k->events.in_flight(k->events.arg) + k->sending + k->queue_n >= BUSY) {
+        loop_watch_events(k->wake, 0);
+        k->pause = loop_timer(k->loop, PAUSE_MS, 0, listen_again, k);
+    }
+}
+
+static void
 on_wake(void *arg, int events)
 {
     struct kafka *k = arg;
@@ -381,6 +405,7 @@ on_wake(void *arg, int events)
             k->lanes[i].more = true;
         }
         kafka_read(k);
+        pause_if_busy(k);
     }
 }
 
@@ -554,6 +579,7 @@ static void
 kafka_resume(struct rlog *self)
 {
     kafka_read((struct kafka *)self);
+    kafka_append_soon((struct kafka *)self);
 }
 
 static void
@@ -593,6 +619,7 @@ kafka_close(struct rlog *self)
     k->leaving = true;
     loop_cancel(k->loop, &k->tick);
     loop_cancel(k->loop, &k->position_timer);
+    loop_cancel(k->loop, &k->pause);
     loop_unwatch(k->loop, &k->wake);
     pg_close(&k->pg);
     kafka_read_fini(k);

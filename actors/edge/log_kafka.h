@@ -94,6 +94,7 @@ struct kafka {
     rd_kafka_t *producer, *consumer;
     int wake_fd; /* librdkafka's queues write to it when they are no longer empty */
     struct loop_watch *wake;
+    struct loop_timer *pause; /* it isn't listened to for a moment */
     struct loop_timer *tick;
     int32_t owner; /* our number in the database; 0 = none yet */
     bool known;    /* this connection has it */
@@ -113,19 +114,20 @@ struct kafka {
     int64_t generation;
     struct loop_timer *position_timer;
 
-    struct kappend_queue queue;  /* wait for the next look-up */
+    struct kappend_queue queue; /* wait for the next look-up */
+    size_t queue_n;
+    int64_t flushed_ms;          /* when the last batch began */
     struct kappend_queue asking; /* are being looked up */
+    size_t sending;              /* appends that are being produced */
     size_t producing;            /* delivery reports that are still to come */
     struct krecent *recent;
     struct loop_timer *flush_timer;
-    bool crowded; /* the last look-up was for many appends */
 
     struct kread reads[KAFKA_READ];
     struct dbkafka_record records[KAFKA_READ];
     size_t read_n;
     bool reading; /* a look-up is on its way */
     struct loop_timer *read_timer;
-    bool read_many; /* the last look-up was for many records */
 
     bool relaying;
     size_t relay_open;
@@ -155,6 +157,8 @@ void kafka_failed(struct kafka *k, int err, const char *reason);
 void kafka_append(struct rlog *self, const struct rlog_entry *entries, size_t n, rlog_append_fn *fn,
                   void *arg);
 void kafka_append_flush(struct kafka *k);
+/* Something has changed: at the end of this turn, if enough waits. */
+void kafka_append_soon(struct kafka *k);
 void kafka_append_expire(struct kafka *k, bool all);
 void kafka_append_fini(struct kafka *k);
 /* Produces one record; its delivery report comes to kafka_delivered() with `opaque`. 0 or an error

@@ -16,9 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_MAX 1024  /* ids of one look-up */
-#define GATHER_FROM 6 /* appends at once: from here on it pays to wait for more (log_append.c) */
-#define GATHER_MS 10
+#define ASK_MAX 1024 /* ids of one look-up */
+#define GATHER_MS 80 /* at most between two batches while something waits */
+/* Answered by a tick of half a second: in time at the latest. */
+#define DUE_MS (RLOG_APPEND_MS - 500)
 #define RECENT_MAX 20000
 #define RECENT_MS 60000 /* what was produced longer ago was read long ago */
 
@@ -65,6 +66,55 @@ answer(struct kappend *a, int err)
                                             .same = a->entries[i].same};
     }
     fn(a->arg, err, results, err == 0 ? a->n : 0);
+}
+
+/* --- gathering ------------------------------------------------------------------------------- */
+
+/* A batch is a request to the broker for each partition of each topic in it, one after the other,
+ * however much is in them; so few big batches cost a fraction of many small ones. Where one was
+ * sent a moment ago, what comes waits until it is as much as is under way elsewhere: where a
+ * hundred wait for their replies, one half gathers while the other is being answered. Alone nobody
+ * waits. */
+static bool
+enough(const struct kafka *k)
+{
+    return k->queue_n >= k->events.in_flight(k->events.arg) + k->sending + k->read_n;
+}
+
+static void
+on_soon(void *arg)
+{
+    struct kafka *k = arg;
+    int64_t left;
+
+    k->flush_timer = NULL;
+    if (k->queue.first == NULL || k->asking.first != NULL) {
+        return;
+    }
+    left = k->flushed_ms + GATHER_MS - clock_ms();
+    if (left <= 0 || enough(k)) {
+        kafka_append_flush(k);
+    } else {
+        k->flush_timer = loop_timer(k->loop, left, 0, on_soon, k);
+    }
+}
+
+/* Not at once: others of this turn come along. */
+void
+kafka_append_soon(struct kafka *k)
+{
+    if (k->queue.first != NULL && k->asking.first == NULL) {
+        loop_cancel(k->loop, &k->flush_timer);
+        k->flush_timer = loop_timer(k->loop, 0, 0, on_soon, k);
+    }
+}
+
+/* The next of those that wait. */
+static struct kappend *
+take_waiting(struct kafka *k)
+{
+    k->queue_n--;
+    return queue_take(&k->queue);
 }
 
 /* --- what was produced lately ---------------------------------------------------------------- */
@@ -182,16 +232,23 @@ kafka_produce(struct kafka *k, const struct cloudevent *e, struct str key, void 
 }
 
 static void
+close_one(struct kafka *k, struct kappend *a)
+{
+    if (--a->open == 0) {
+        k->sending--;
+        answer(a, a->err);
+        free(a);
+    }
+}
+
+static void
 entry_done(struct kafka *k, struct kentry *e, int err)
 {
     struct kappend *a = e->append;
 
     recent_delivered(k, e, err);
     a->err = a->err ? a->err : err;
-    if (--a->open == 0) {
-        answer(a, a->err);
-        free(a);
-    }
+    close_one(k, a);
 }
 
 /* A delivery report. */
@@ -222,6 +279,7 @@ kafka_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
     }
     e->offset = m->offset;
     entry_done(k, e, err);
+    kafka_append_soon(k);
 }
 
 static void
@@ -264,6 +322,7 @@ append_send(struct kafka *k, struct kappend *a)
         free(a); /* its time was over before anything was sent */
         return;
     }
+    k->sending++;
     a->open = a->n + 1; /* one for this loop: a failure at once must not free it */
     for (size_t i = 0; i < a->n; i++) {
         entry_compare(k, &a->entries[i]);
@@ -276,10 +335,7 @@ append_send(struct kafka *k, struct kappend *a)
     if (!SAFEGUARD("report")) {
         answer(a, 0);
     }
-    if (--a->open == 0) {
-        answer(a, a->err);
-        free(a);
-    }
+    close_one(k, a);
 }
 
 /* --- looking up ------------------------------------------------------------------------------ */
@@ -301,25 +357,7 @@ send_all(struct kafka *k)
     while (k->asking.first != NULL) {
         append_send(k, queue_take(&k->asking));
     }
-}
-
-static void
-on_flush(void *arg)
-{
-    struct kafka *k = arg;
-
-    k->flush_timer = NULL;
-    kafka_append_flush(k);
-}
-
-/* Not at once: others of this turn come along, and where many come, those of the next moments. Each
- * partition's part is a request of its own to the broker. */
-static void
-flush_soon(struct kafka *k)
-{
-    if (k->queue.first != NULL && k->asking.first == NULL && k->flush_timer == NULL) {
-        k->flush_timer = loop_timer(k->loop, k->crowded ? GATHER_MS : 0, 0, on_flush, k);
-    }
+    kafka_append_soon(k);
 }
 
 void
@@ -327,22 +365,21 @@ kafka_append_flush(struct kafka *k)
 {
     struct id ids[ASK_MAX];
     struct pg_txn *t;
-    size_t n = 0, appends = 0;
+    size_t n = 0;
 
     if (!k->up || k->asking.first != NULL || k->queue.first == NULL) {
         return;
     }
+    k->flushed_ms = clock_ms();
     while (k->queue.first != NULL && n + incoming_of(k->queue.first) <= ASK_MAX) {
-        struct kappend *a = queue_take(&k->queue);
+        struct kappend *a = take_waiting(k);
         queue_add(&k->asking, a);
-        appends++;
         for (size_t i = 0; i < a->n; i++) {
             if (is_incoming(&a->entries[i])) {
                 ids[n++] = a->entries[i].id;
             }
         }
     }
-    k->crowded = appends >= GATHER_FROM;
     if (n == 0) {
         send_all(k);
         return;
@@ -379,6 +416,7 @@ asked(void *arg, const struct pg_reply *reply)
             answer(a, ERR_UNAVAILABLE);
             free(a);
         }
+        kafka_append_soon(k);
         return;
     }
     for (int row = 0; row < PQntuples(reply->results[0]); row++) {
@@ -391,7 +429,6 @@ asked(void *arg, const struct pg_reply *reply)
         }
     }
     send_all(k);
-    flush_soon(k);
 }
 
 /* --- appending ------------------------------------------------------------------------------- */
@@ -416,8 +453,7 @@ kafka_append(struct rlog *self, const struct rlog_entry *entries, size_t n, rlog
     a->fn = fn;
     a->arg = arg;
     a->n = n;
-    /* Answered by a tick of half a second: in time at the latest. */
-    a->due_ms = clock_ms() + RLOG_APPEND_MS - 500;
+    a->due_ms = clock_ms() + DUE_MS;
     for (size_t i = 0; i < n; i++) {
         a->entries[i] = (struct kentry){.append = a,
                                         .topic = dblog_topic(entries[i].topic),
@@ -429,7 +465,8 @@ kafka_append(struct rlog *self, const struct rlog_entry *entries, size_t n, rlog
         make_digest(&entries[i], a->entries[i].digest);
     }
     queue_add(&k->queue, a);
-    flush_soon(k);
+    k->queue_n++;
+    kafka_append_soon(k);
 }
 
 void
@@ -438,7 +475,7 @@ kafka_append_expire(struct kafka *k, bool all)
     int64_t now = clock_ms();
 
     while (k->queue.first != NULL && (all || k->queue.first->due_ms <= now)) {
-        struct kappend *a = queue_take(&k->queue);
+        struct kappend *a = take_waiting(k);
         answer(a, ERR_UNAVAILABLE);
         free(a);
     }

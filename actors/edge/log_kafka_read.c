@@ -11,9 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_MS 100  /* until a look-up that failed is tried again */
-#define GATHER_FROM 6 /* records at once: from here on it pays to wait for more (log_append.c) */
-#define GATHER_MS 10
+#define AGAIN_MS 100 /* until a look-up that failed is tried again */
 
 static void seen(void *arg, const struct pg_reply *reply);
 
@@ -170,27 +168,6 @@ look_up_again(void *arg)
     look_up(k);
 }
 
-static void
-begin_look_up(struct kafka *k)
-{
-    loop_cancel(k->loop, &k->read_timer);
-    k->reading = true;
-    k->read_many = k->read_n >= GATHER_FROM;
-    look_up(k);
-}
-
-/* What goes through the stages together costs less (log_append.c tells how much). */
-static void
-gathered(void *arg)
-{
-    struct kafka *k = arg;
-
-    k->read_timer = NULL;
-    if (!k->leaving) {
-        begin_look_up(k);
-    }
-}
-
 void
 kafka_read(struct kafka *k)
 {
@@ -200,10 +177,9 @@ kafka_read(struct kafka *k)
     for (int32_t i = 0; i < RLOG_MAX_PARTITIONS; i++) {
         take_from_lane(k, i);
     }
-    if (k->read_n >= KAFKA_READ / 2 || (k->read_n > 0 && !k->read_many)) {
-        begin_look_up(k);
-    } else if (k->read_n > 0 && k->read_timer == NULL) {
-        k->read_timer = loop_timer(k->loop, GATHER_MS, 0, gathered, k);
+    if (k->read_n > 0) {
+        k->reading = true;
+        look_up(k);
     }
 }
 

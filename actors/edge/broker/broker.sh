@@ -105,8 +105,8 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 broker.heartbeat.interval.ms=300
 broker.session.timeout.ms=1500
-num.network.threads=2
-num.io.threads=4
+num.network.threads=1
+num.io.threads=2
 log.cleaner.dedupe.buffer.size=4194304
 controlled.shutdown.enable=$([ "$n" -gt 1 ] && echo true || echo false)
 CONF
@@ -148,7 +148,7 @@ boot() {
     fi
     # A session of its own: it outlives the terminal that started it, as PostgreSQL does.
     (cd / && exec setsid java -cp "$lib/*" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn "-Xmx${FTE_KAFKA_HEAP:-256m}" \
-        -Xms64m -XX:+UseSerialGC -XX:TieredStopAtLevel=4 -XX:+ExitOnOutOfMemoryError kafka.Kafka \
+        -Xms64m -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError kafka.Kafka \
         "$dir/$node/server.properties" >> "$dir/$node/server.log" 2>&1 < /dev/null) &
     echo $! > "$dir/$node/pid"
 }

@@ -402,3 +402,23 @@ Test(router, answers_a_version_or_a_type_that_it_does_not_know)
     buf_fini(&body);
     teardown();
 }
+
+/* We are the edge that sends and the worker that gets it. */
+Test(router, takes_off_the_slots_of_a_ready_what_was_still_on_its_way_to_the_worker)
+{
+    setup();
+    struct head ready = {.type = HEAD_READY, .service = STR("echo"), .count = 2, .attempt = 1};
+    say(&ready, STR(""));
+    send_work("done", 1);
+    send_work("done", 2);
+    hear(HEAD_WORK, 0, NULL);
+    hear(HEAD_WORK, 0, NULL);
+    say(&ready, STR("")); /* an answer to an old greeting: it had nothing yet */
+    send_work("done", 3);
+    cr_assert_eq(hear(HEAD_BUSY, HEAD_WORK, NULL).type, HEAD_BUSY);
+    ready.attempt = 3; /* it has both, and room for two more */
+    say(&ready, STR(""));
+    send_work("done", 4);
+    cr_assert_eq(hear(HEAD_BUSY, HEAD_WORK, NULL).type, HEAD_WORK);
+    teardown();
+}

@@ -11,7 +11,7 @@ MAINS   := $(wildcard $(MAINS))
 LIBSRC  := $(filter-out $(MAINS),$(wildcard proto/*.c proto/*/*.c db/*.c supervisor/cli/*.c actors/*/*.c))
 LIBCXX  := $(wildcard proto/*/*.cc actors/*/*.cc)
 SUPSRC  := $(filter-out $(MAINS),$(wildcard supervisor/*.c))
-TESTSRC := $(wildcard test/unit/*.c test/unit/*/*.c test/unit/*/*/*.c)
+TESTSRC := $(wildcard test/unit/*.c test/unit/*/*.c test/unit/*/*/*.c) test/sim/model_log.c
 BENCHSRC := $(wildcard test/bench/*.c)
 FUZZSRC := $(wildcard test/fuzz/*_fuzz.c)
 
@@ -89,6 +89,27 @@ $(BUILD)/bin/test-unit: $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsuperviso
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(TESTSRC:%.c=$(BUILD)/%.o) $(LIB) $(BUILD)/libsupervisor.a \
 		$(LDLIBS) -lcriterion
 
+# The simulations: the real edge, router and runtime on a world of their own (test/sim/world.h), which
+# takes the place of loop, clock, log, ZeroMQ and PostgreSQL. Their objects come before the library.
+SIMSRC  := $(wildcard test/sim/*.c)
+SIMOBJ  := $(SIMSRC:%.c=$(BUILD)/%.o) $(BUILD)/test/sim/edge_main.o $(BUILD)/test/sim/router_main.o
+$(BUILD)/test/sim/edge_main.o: actors/edge/edge.c
+$(BUILD)/test/sim/router_main.o: actors/router/router.c
+$(BUILD)/test/sim/%_main.o:
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -Dmain=$*_main -MMD -MP -c -o $@ $<
+$(BUILD)/bin/sim: $(SIMOBJ) $(LIB) $(BUILD)/libsupervisor.a
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+.PHONY: sim sim-mutants model
+sim: $(BUILD)/bin/sim ## the cores, edge and router under a seeded simulator (SEED=N STEPS=N SIM=NAME)
+	@$(BUILD)/bin/sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(SIM),--only $(SIM))
+sim-mutants: $(BUILD)/bin/sim ## one mistake after the other in copies of the sources: the simulator finds each
+	@SIM_CC="$(CC) $(CPPFLAGS) -std=c11 -O1" SIM_LD="$(CC)" SIM_OBJECTS="$(SIMOBJ)" \
+		SIM_LIBS="$(LIB) $(BUILD)/libsupervisor.a $(LDLIBS)" test/sim/mutants.sh $(BUILD)/mutants
+model: ## the protocol of edge, stages and outbox checked by spin, and that each safeguard is needed
+	@test/model/model.sh build/model
+
 .PHONY: run kafka kafka-stop test unit san lint format
 run: ## sets everything up, starts it and stays in the foreground (Ctrl-C stops it); KAFKA=1: its log in Kafka
 	@BUILD=$(BUILD) KAFKA=$(KAFKA) supervisor/run.sh
@@ -99,7 +120,7 @@ kafka-stop: ## stops it; the data stays
 	@actors/edge/broker/broker.sh stop "$${FTE_STATE_DIR:-var}"
 test: ## sets everything up and runs every test
 	@supervisor/setup.sh build run kafka test
-	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit
+	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit $(BUILD)/bin/sim
 	@$(MAKE) --no-print-directory -j$$(nproc) FAULTS=1 build
 	@BUILD=$(BUILD) test/run.sh all
 unit: ## only the unit tests
@@ -206,4 +227,4 @@ fuzz: $(FUZZBIN) ## the decoders under random bytes, FUZZ_SECONDS=60 each
 # The pages are assembled into the program.
 $(BUILD)/actors/ingress/page.o: $(wildcard actors/ingress/pages/*) docs/api.yaml
 
--include $(patsubst %.c,$(BUILD)/%.d,$(MAINS) $(LIBSRC) $(SUPSRC) $(TESTSRC)) $(LIBCXX:%.cc=$(BUILD)/%.d)
+-include $(patsubst %.c,$(BUILD)/%.d,$(MAINS) $(LIBSRC) $(SUPSRC) $(TESTSRC) $(SIMSRC)) $(LIBCXX:%.cc=$(BUILD)/%.d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests: unit (with a throw-away PostgreSQL), then integration over the real processes.
-# Ends with the closing lines of the runners. Usage: test/run.sh [unit|integration|all|sanitized]
+# Runs the tests: unit (with a throw-away PostgreSQL), simulation, then integration over the real processes.
+# Ends with the closing lines of the runners. Usage: test/run.sh [unit|simulation|integration|all|sanitized]
 # (default all). sanitized: with programs built by SAN=..., where any report is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,6 +34,13 @@ integration() {
         -p no:cacheprovider test/chaos || failed=1
 }
 
+# Edge, router and cores under a simulator, which must find mistakes that are made on purpose; and the protocol's model.
+simulation() {
+    make --no-print-directory sim || failed=1
+    make --no-print-directory sim-mutants || failed=1
+    make --no-print-directory model || failed=1
+}
+
 # Reports go to files, since neither the log nor the exit code of a killed process can be relied on.
 sanitized() {
     local reports=$work/reports report
@@ -64,12 +71,14 @@ case $what in
     sanitized) sanitized ;;
     unit) unit ;;
     integration) integration ;;
+    simulation) simulation ;;
     all)
         unit
+        simulation
         integration
         ;;
     *)
-        echo "usage: test/run.sh [unit|integration|all|sanitized]" >&2
+        echo "usage: test/run.sh [unit|simulation|integration|all|sanitized]" >&2
         exit 64
         ;;
 esac

@@ -408,7 +408,7 @@ edge_hears(struct proc *edge, const struct head *h, struct str body)
 {
     int unit = facts_number(h->id);
     struct flight *f;
-    int err = ERR_NONE;
+    int err;
 
     if (h->type == HEAD_READY && h->service.n == 0) {
         edge_meets(view_of(edge), h->generation);
@@ -429,20 +429,7 @@ edge_hears(struct proc *edge, const struct head *h, struct str body)
     if (!f->open || f->answered || h->generation != f->generation) {
         return; /* late: changes nothing, or what follows shows that it did */
     }
-    switch (h->type) {
-    case HEAD_BUSY:
-        err = ERR_BUSY;
-        break;
-    case HEAD_LOST:
-        err = ERR_LOST;
-        break;
-    case HEAD_RETRY:
-    case HEAD_FAIL:
-        err = code_of(body);
-        break;
-    default:
-        return;
-    }
+    err = h->type == HEAD_BUSY ? ERR_BUSY : h->type == HEAD_LOST ? ERR_LOST : code_of(body);
     f->answered = true;
     f->open = false;
     f->counted = !err_is_patient(err);

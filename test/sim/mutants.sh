@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$1
-steps=${STEPS:-3000000}
+steps=${STEPS:-8000000}
 mkdir -p "$work"
 
 # mutant NUMBER SIMULATION FILE SED WHAT: 0 where it was found.
@@ -32,7 +32,7 @@ mutant() {
     # shellcheck disable=SC2086 # lists of words
     $SIM_CC "${flags[@]}" -w -c -o "$dir/mutant.o" "$dir/mutant.c" &&
         $SIM_LD -o "$dir/sim" "$dir/mutant.o" $objects $SIM_LIBS || return 1
-    if timeout 60 "$dir/sim" --only "$simulation" --steps "$steps" > "$dir/log" 2>&1; then
+    if timeout 120 "$dir/sim" --only "$simulation" --steps "$steps" > "$dir/log" 2>&1; then
         echo "mutant not found: $file without: $what"
         return 1
     fi

@@ -31,7 +31,7 @@ enum kind {
 static bool calm;      /* no more faults */
 static uint32_t kinds; /* bits of those of this run */
 static int64_t gap_us; /* between two faults, at most */
-static int deaths, cuts, stops, outages, drains;
+static int deaths, faults;
 
 /* --- the supervisor's part ------------------------------------------------------------------ */
 
@@ -138,7 +138,6 @@ drain(struct proc *p)
     if (strcmp(p->name, "router") == 0) {
         return;
     }
-    drains++;
     report_event("drain %s.%d", p->name, p->number);
     head_encode(&(struct head){.type = HEAD_DRAIN}, &b);
     net_say(p, buf_str(&b));
@@ -148,7 +147,6 @@ drain(struct proc *p)
 static void
 stop(struct proc *p, int64_t us)
 {
-    stops++;
     world_stop(p, us);
     monitor_stopped(p, us);
 }
@@ -156,7 +154,6 @@ stop(struct proc *p, int64_t us)
 static void
 cut(struct proc *p)
 {
-    cuts++;
     net_cut(p);
     monitor_stopped(p, 0);
 }
@@ -205,11 +202,9 @@ fault(struct proc *p, enum kind kind)
         cut(p);
         break;
     case KIND_CUT_DATABASE:
-        cuts++;
         store_cut(p);
         break;
     case KIND_DATABASE_AWAY:
-        outages++;
         store_stop(world_delay(100000, 3000000));
         break;
     case KIND_DRAIN:
@@ -232,6 +227,7 @@ trouble(void *arg)
     (void)arg;
     revive();
     if (!calm && p != NULL && (kinds & 1U << kind)) {
+        faults++;
         fault(p, kind);
     }
     world_at(world_delay(10000, calm ? 1000000 : gap_us), NULL, trouble, NULL);
@@ -292,7 +288,7 @@ begin(uint64_t seed)
     calm = false;
     kinds = (uint32_t)random_u64(&world.random) | (uint32_t)random_u64(&world.random);
     gap_us = random_once_in(&world.random, 3) ? 100000 : 900000;
-    deaths = cuts = stops = outages = drains = 0;
+    deaths = faults = 0;
     revive();
     world_at(0, NULL, trouble, NULL);
     world_at(0, NULL, person, NULL);
@@ -365,7 +361,7 @@ pipeline_run(uint64_t seed, struct sim_counts *counts)
     counts->dead += (uint64_t)facts.dead;
     counts->replays += (uint64_t)facts.replays;
     counts->deaths += (uint64_t)deaths;
-    counts->faults += (uint64_t)(deaths + cuts + stops + outages + drains);
+    counts->faults += (uint64_t)faults;
     counts->redelivered += monitor_counted().redelivered;
     counts->busy += monitor_counted().busy;
     counts->lost += monitor_counted().lost;

@@ -89,6 +89,22 @@ want_in_turn(const struct child *c)
     }
 }
 
+static void
+choose_life(struct process *p)
+{
+    uint32_t fate = random_below(&sim.random, 12);
+
+    if (fate < 2) { /* soon */
+        p->end_ms = in(random_below(&sim.random, 900));
+    } else if (fate == 2) {
+        p->end_ms = in(random_below(&sim.random, 60000));
+    }
+    p->mute = fate == 3;
+    p->ready_ms += fate == 4 ? 3000 : 0;
+    fate = random_below(&sim.random, 40);
+    p->status = fate == 0 ? EX_CONFIG << 8 : fate < 14 ? 0 : SIGSEGV;
+}
+
 bool
 child_start(struct child *c, const char *bin_dir, int64_t now_ms)
 {
@@ -106,26 +122,7 @@ child_start(struct child *c, const char *bin_dir, int64_t now_ms)
                           .end_ms = INT64_MAX,
                           .alive = true};
     if (!sim.calm) {
-        switch (random_below(&sim.random, 12)) {
-        case 0:
-        case 1:
-            p->end_ms = in(random_below(&sim.random, 900)); /* soon */
-            break;
-        case 2:
-            p->end_ms = in(random_below(&sim.random, 60000));
-            break;
-        case 3:
-            p->mute = true;
-            break;
-        case 4:
-            p->ready_ms = in(3000);
-            break;
-        default:
-            break;
-        }
-        p->status = random_once_in(&sim.random, 40)  ? EX_CONFIG << 8
-                    : random_once_in(&sim.random, 3) ? 0
-                                                     : SIGSEGV;
+        choose_life(p);
     }
     c->pid = sim.n;
     c->state = CHILD_STARTING;
@@ -252,10 +249,6 @@ want_taken_along(size_t dead, int64_t died_ms)
         }
         REPORT_WANT(!along || c->goal != GOAL_RUN, "%s stays, though row %zu is restarted", c->name,
                     dead);
-        if (!along && c->goal == GOAL_RESTART && !sim.wish) {
-            REPORT_WANT(sim.all[c->pid].stopping || sim.dead_row >= 0, "%s is taken along",
-                        c->name);
-        }
     }
 }
 

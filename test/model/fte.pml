@@ -6,8 +6,8 @@
  *   Edge       two of them (actors/edge): lease and fence, reading from the stored position,
  *              composing a burst into one unit, delivery with generations, counted failures, dead
  *              letters, positions of the contiguous settled prefix
- *   Router     (actors/router): hands on, tells LOST; when it dies, what is in it is
- *              gone, and the edges see a new generation
+ *   Router     (actors/router): hands on, tells LOST; when it dies, what is in it is gone, and the
+ *              edges see a new generation
  *   Decider    two workers of one stage that stores a decision (agent_runs) and passes on
  *   Sender     stores the reply under the unit's key and through the gate (db/outbox.c)
  *   Escalator  the same for an escalation (db/escalation.c), which makes a person own the conversation
@@ -19,14 +19,14 @@
  *   P4  no reply while a person owns the conversation
  *   P5  the stored position never runs ahead of what has its outcome
  *   P6  progress: when the system comes to rest, every accepted message has its outcome, and the
- *       position stands behind the last one. There are no endless runs without progress (PROGRESS)
+ *       position stands behind the last one; and no run is endless (model.sh, with one fault)
  *
  * Assumptions, thus not proved here:
  *   - The database is one linearizable thing: a transaction happens at once or not at all. What that
  *     rests on are PostgreSQL's commits, unique keys and locks (test/unit/db, test/chaos).
  *   - A channel between two processes keeps its order and loses nothing unless an end of it dies.
- *   - FAULTS deaths, lost answers, expired leases and passed deadlines in a run, of any process at
- *     any step. What dies is started again, always.
+ *   - FAULTS deaths, lost answers, expired leases and passed deadlines (of the first message) in a
+ *     run, of any process at any step. What dies is started again, always.
  *   - The clocks of two machines go equally fast, to within the margin of a lease (1 s of 6 s): an
  *     edge whose lease is over knows that, and sends nothing more. All else that it still does
  *     (reading, composing, burying, positions) is left to the fence.

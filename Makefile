@@ -128,7 +128,8 @@ unit: ## only the unit tests
 	@BUILD=$(BUILD) test/run.sh unit
 san: ## unit and integration tests, built with address and undefined behaviour sanitizers
 	@supervisor/setup.sh build run kafka test
-	@$(MAKE) --no-print-directory -j$$(nproc) SAN=address,undefined build build/san-address-undefined/bin/test-unit
+	@$(MAKE) --no-print-directory -j$$(nproc) SAN=address,undefined build build/san-address-undefined/bin/test-unit \
+		build/san-address-undefined/bin/sim
 	@BUILD=build/san-address-undefined test/run.sh sanitized
 lint: ## layout, a second compiler's warnings, and what reads C, shell and Python
 	@supervisor/setup.sh build run kafka test

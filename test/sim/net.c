@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <zmq.h>
+
+#define EVENT_BYTES 6
 
 struct net net;
 
@@ -214,8 +217,13 @@ say_connected(void *arg)
     struct msg *m;
 
     if (s->pair != NULL) {
+        /* As zmq_socket_monitor(3) has it: number and value, then the endpoint. */
+        uint16_t event = ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
         m = xcalloc(1, sizeof(*m));
-        m->n = 1;
+        m->n = 2;
+        m->frames[0] = (struct frame){.p = xcalloc(1, EVENT_BYTES), .n = EVENT_BYTES};
+        memcpy(m->frames[0].p, &event, sizeof(event));
+        m->frames[1] = (struct frame){.p = str_dup(STR("")), .n = 0};
         net_queue_add(&s->pair->in, m);
         world_wake(s->pair->proc);
     }

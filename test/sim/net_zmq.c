@@ -189,7 +189,7 @@ zmq_strerror(int number)
 static void
 seen_reading(const struct sock *s, const struct msg *m)
 {
-    if (net.eyes == NULL || s->proc->killed || m->n < 2) {
+    if (net.eyes == NULL || s->proc->killed || m->n < 2 || s->type == ZMQ_PAIR) {
         return;
     }
     if (s->type == ZMQ_ROUTER) {

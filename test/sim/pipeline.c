@@ -355,6 +355,9 @@ pipeline_run(uint64_t seed, struct sim_counts *counts)
     }
     settle();
     steps = report_steps();
+    /* What does nothing does nothing wrong. */
+    REPORT_WANT(facts.replies > 0 && facts.settled > 50, "only %d messages were settled",
+                facts.settled);
     counts->messages += (uint64_t)facts.settled;
     counts->replies += (uint64_t)facts.replies;
     counts->escalations += (uint64_t)facts.escalations;

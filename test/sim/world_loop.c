@@ -1,10 +1,9 @@
 /* What a process asks of its surroundings besides the network and the database: its loop, the
- * clocks, its log, its supervisor, the kernel's word of a process, chance. Each has the name of the
+ * clocks, its log, the kernel's word of a process, chance. Each has the name of the
  * real one, which is therefore not linked. */
 #include "test/sim/world.h"
 
 #include "proto/clock.h"
-#include "proto/lifeline.h"
 #include "proto/mem.h"
 #include "proto/runtime/log.h"
 #include "proto/runtime/loop.h"
@@ -354,35 +353,7 @@ uuid_generate_random(uuid_t out)
     }
 }
 
-/* --- supervisor and log --------------------------------------------------------------------- */
-
-void
-lifeline_init(struct lifeline *l)
-{
-    l->fd = -1;
-}
-
-void
-lifeline_ready(struct lifeline *l)
-{
-    (void)l;
-}
-
-void
-lifeline_degraded(struct lifeline *l, const char *why)
-{
-    (void)l;
-    (void)why;
-}
-
-int
-lifeline_tick(struct lifeline *l, uint64_t settled, uint64_t in_flight)
-{
-    (void)l;
-    (void)settled;
-    (void)in_flight;
-    return LIFELINE_TICK_MS;
-}
+/* --- log ------------------------------------------------------------------------------------ */
 
 void
 log_init(const char *actor)

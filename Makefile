@@ -27,7 +27,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE $(if $(FAULTS),-DFTE_FAULTS) $(PKG_CFLAGS)
 CFLAGS  += -std=c11 $(if $(SAN),-O1,-O2) -g $(WARN) $(CWARN) $(HARDEN) $(SANFLAG)
 CXXFLAGS += -std=c++17 $(if $(SAN),-O1,-O2) -g $(WARN) $(HARDEN) $(SANFLAG)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAG)
-LDLIBS  += $(PKG_LIBS) -lcivetweb -lstemmer -lunistring -lidn2 -lphonenumber \
+LDLIBS  += $(PKG_LIBS) -lstemmer -lunistring -lidn2 -lphonenumber \
            -lstdc++ -lpthread -lm
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $1 $@;)
@@ -162,6 +162,10 @@ $(BUILD)/bin/load: $(BUILD)/test/bench/load.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
+$(BUILD)/bin/attack: $(BUILD)/test/bench/attack.o
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $<
+
 # The pictures of README.md, from the test of the page in a browser; all of them are in build/screenshots/.
 .PHONY: screenshots
 screenshots: ## looks at the page with a browser, and renews docs/images
@@ -178,7 +182,7 @@ eval: ## how good the decisions are on labelled data (EVAL_DATA=FOLDER, EVAL_ARG
 	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/eval/run.py "$(EVAL_DATA)" $(EVAL_ARGS)
 
-.PHONY: bench chaos soak walk safeguards
+.PHONY: bench chaos soak walk safeguards hostile
 bench: ## conversations per second, latency, memory, and the same SQL alone
 	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/load
@@ -201,6 +205,10 @@ walk: ## stops every process at every fault point for STOP=15 seconds, on both l
 	@$(MAKE) --no-print-directory -j$$(nproc) FAULTS=1 build
 	@FTE_BIN=$(CURDIR)/$(BUILD)/bin FTE_FAULTS_BIN=$(CURDIR)/$(BUILD)/faults/bin FTE_WALK_STOP=$(STOP) \
 		/usr/bin/python3 -m pytest -q -p no:cacheprovider test/chaos/faults_test.py -k stopped_there
+hostile: ## how others fare while thousands of hostile clients are at the HTTP port (HOSTILE_ARGS="--only idle")
+	@supervisor/setup.sh build run kafka test
+	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/attack
+	@FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/hostile.py $(HOSTILE_ARGS)
 MIN ?= 30
 LOG ?= postgres kafka
 soak: ## the same for MIN=30 minutes on each log (LOG=kafka: only there; SOAK_ARGS="--seed N")

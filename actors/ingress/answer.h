@@ -6,7 +6,6 @@
 #include "actors/ingress/form.h"
 #include "proto/buf.h"
 
-#include <civetweb.h>
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -21,7 +20,6 @@ struct answer {
     const char *cache;  /* Cache-Control; NULL = no-store */
     struct buf headers; /* further lines, each ended by CR LF */
     struct buf body;
-    bool close; /* end the connection after it */
 };
 
 void answer_fini(struct answer *a);

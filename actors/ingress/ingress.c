@@ -6,8 +6,9 @@
  * No 2xx before the log has the message. A crash between the log's commit and our answer leaves the
  * client without one: it sends again under the same submission_id and is given the first answer.
  *
- * CivetWeb's threads read, check and write HTTP; the loop's thread owns the router and the
- * database; between them is the desk.
+ * The gate's thread holds the connections and reads requests until they are whole; the server's
+ * threads check and answer them; the loop's thread owns the router and the database; between these
+ * is the desk.
  */
 #include "actors/ingress/ingress.h"
 
@@ -22,7 +23,10 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define SWEEP_MS 100
+/* Requests of any kind that an address may make: so many a second, or, where FTE_RATE_LIMIT allows
+ * more than that many looks, those. */
+#define FLOOD_SECOND 100
+#define FLOOD_WINDOW_MS 2000
 
 static int ingress_init(struct actor *self);
 static void ingress_drain(struct actor *self);
@@ -59,7 +63,20 @@ static const struct option options[] = {
      .value_default = "128",
      .min = 4,
      .max = 1024,
-     .help = "Connections that are served at the same time."},
+     .help = "Requests that are worked on at the same time."},
+    {.name = "FTE_HTTP_CONNECTIONS",
+     .type = OPTION_INT,
+     .value_default = "8192",
+     .min = 64,
+     .max = 100000,
+     .help = "Connections that are open at the same time; fewer where the system allows fewer "
+             "descriptors."},
+    {.name = "FTE_HTTP_PER_ADDRESS",
+     .type = OPTION_INT,
+     .value_default = "256",
+     .min = 0,
+     .max = 100000,
+     .help = "Connections from one network address at the same time; 0 = no limit of its own."},
     {.name = "FTE_PUBLIC_URL",
      .type = OPTION_URL,
      .value_default = "",
@@ -164,8 +181,7 @@ serve_asset(struct request *r, struct answer *a)
 static bool
 method_is(const char *method, const struct request *r)
 {
-    return strcmp(method, r->info->request_method) == 0 ||
-           (r->head_only && strcmp(method, "GET") == 0);
+    return strcmp(method, r->heading->method) == 0 || (r->head_only && strcmp(method, "GET") == 0);
 }
 
 static const char *
@@ -218,17 +234,6 @@ refuse_for_now(const struct request *r, struct answer *a)
 
 /* --- the loop's side ------------------------------------------------------------------------- */
 
-static void
-on_sweep(void *arg)
-{
-    struct ingress *in = arg;
-    unsigned n = patience_sweep(in->patience, clock_ms());
-
-    if (n > 0) {
-        meter_reaped(in->meter, n);
-    }
-}
-
 static int
 open_settings(struct ingress *in)
 {
@@ -246,30 +251,44 @@ open_settings(struct ingress *in)
     return 0;
 }
 
+static void
+open_rates(struct ingress *in, uint64_t seed)
+{
+    unsigned posts = (unsigned)actor_int(in->self, "FTE_RATE_LIMIT");
+    unsigned looks_a_second = posts * RATE_POST / RATE_LOOK / 60;
+    unsigned flood = looks_a_second > FLOOD_SECOND ? looks_a_second : FLOOD_SECOND;
+
+    in->rate = rate_new(posts, 60 * 1000, seed);
+    in->flood =
+        rate_new(posts > 0 ? flood * FLOOD_WINDOW_MS / 1000 / RATE_POST : 0, FLOOD_WINDOW_MS, seed);
+}
+
 static int
 start_server(struct ingress *in)
 {
     struct actor *self = in->self;
-    unsigned threads = (unsigned)actor_int(self, "FTE_HTTP_THREADS");
     struct buf why = {0};
     struct server_settings settings = {
-        .bind = actor_text(self, "FTE_HTTP_BIND"),
-        .port = (int)actor_int(self, "FTE_HTTP_PORT"),
-        .threads = threads,
-        .proxies = in->proxies,
-        .meter = in->meter,
+        .gate = {.bind = actor_text(self, "FTE_HTTP_BIND"),
+                 .port = (int)actor_int(self, "FTE_HTTP_PORT"),
+                 .proxies = in->proxies,
+                 .connections = (unsigned)actor_int(self, "FTE_HTTP_CONNECTIONS"),
+                 .per_address = (unsigned)actor_int(self, "FTE_HTTP_PER_ADDRESS"),
+                 .flood = in->flood,
+                 .meter = in->meter,
+                 .refuse = refuse},
+        .threads = (unsigned)actor_int(self, "FTE_HTTP_THREADS"),
         .serve = serve,
-        .refuse = refuse,
         .context = in,
     };
 
-    settings.patience = in->patience = patience_new(threads, settings.port);
     in->server = server_start(&settings, &why);
     if (in->server == NULL) {
-        log_error("cannot_listen", "setting=FTE_HTTP_PORT address=%s:%d why=%s", settings.bind,
-                  settings.port, log_quote(buf_c(&why)));
+        log_error("cannot_listen", "setting=FTE_HTTP_PORT address=%s:%d why=%s", settings.gate.bind,
+                  settings.gate.port, log_quote(buf_c(&why)));
     } else {
-        log_info("listening", "address=%s:%d threads=%u", settings.bind, settings.port, threads);
+        log_info("listening", "address=%s:%d threads=%u", settings.gate.bind, settings.gate.port,
+                 settings.threads);
     }
     buf_fini(&why);
     return in->server != NULL ? 0 : EX_CONFIG;
@@ -290,15 +309,11 @@ ingress_init(struct actor *self)
     }
     mallopt(M_ARENA_MAX, 4); /* else each thread would keep an arena of its own */
     memcpy(&seed_bits, seed.b, sizeof(seed_bits));
-    in->rate = rate_new((unsigned)actor_int(self, "FTE_RATE_LIMIT"), seed_bits);
+    open_rates(in, seed_bits);
     in->meter = meter_new();
     in->desk = desk_open(actor_loop(self), append_flush, in);
     in->pg = actor_pg_open(self, NULL, NULL);
-    err = start_server(in);
-    if (err == 0) {
-        in->sweep = loop_timer(actor_loop(self), SWEEP_MS, SWEEP_MS, on_sweep, in);
-    }
-    return err;
+    return start_server(in);
 }
 
 /* Errands that have begun are finished; new ones are turned away with 503. */
@@ -329,9 +344,8 @@ ingress_fini(struct actor *self)
     server_stop(&in->server);
     pg_close(&in->pg);
     desk_free(&in->desk);
-    loop_cancel(actor_loop(self), &in->sweep);
-    patience_free(&in->patience);
     rate_free(&in->rate);
+    rate_free(&in->flood);
     meter_free(&in->meter);
     buf_fini(&in->secret);
 }

@@ -5,7 +5,6 @@
 #include "actors/ingress/answer.h"
 #include "actors/ingress/desk.h"
 #include "actors/ingress/meter.h"
-#include "actors/ingress/patience.h"
 #include "actors/ingress/rate.h"
 #include "actors/ingress/request.h"
 #include "actors/ingress/server.h"
@@ -24,13 +23,12 @@ struct ingress {
     /* Of the loop's thread. */
     struct actor *self;
     struct pg *pg;
-    struct loop_timer *sweep;
     struct append_errand *appends, **appends_tail; /* that wait to be sent together */
     /* Set before the server starts, and read by all. */
     struct desk *desk;
     struct server *server;
-    struct patience *patience;
-    struct rate *rate;
+    struct rate *rate;  /* of messages and looks */
+    struct rate *flood; /* of requests of any kind */
     struct meter *meter;
     struct buf secret;      /* of the tokens */
     const char *public_url; /* base of links, without a slash at its end; "" = links are paths */

@@ -49,9 +49,15 @@ struct meter {
                       .Add({});
     Counter &reaped = BuildCounter()
                           .Name("fte_http_connections_ended_total")
-                          .Help("Connections that were ended because they were too slow.")
+                          .Help("Connections that were ended because they were too slow, or others "
+                                "needed the room.")
                           .Register(registry)
                           .Add({});
+    Counter &turned_away = BuildCounter()
+                               .Name("fte_http_connections_reset_total")
+                               .Help("Connections that were reset since there was no room for them.")
+                               .Register(registry)
+                               .Add({});
 };
 
 extern "C" struct meter *
@@ -92,6 +98,12 @@ extern "C" void
 meter_reaped(struct meter *m, unsigned n)
 {
     m->reaped.Increment(n);
+}
+
+extern "C" void
+meter_turned_away(struct meter *m, unsigned n)
+{
+    m->turned_away.Increment(n);
 }
 
 extern "C" void

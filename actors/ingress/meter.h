@@ -19,9 +19,11 @@ void meter_request(struct meter *m, const char *route, int status, double second
 /* What became of a message that was posted: accepted, repeated, conflict, invalid, limited,
  * unavailable. */
 void meter_message(struct meter *m, const char *outcome);
-/* Connections that are open now, and how many were ended because they were too slow. */
+/* Connections that are open now; how many were ended because they were too slow or others needed
+ * the room; how many were reset since there was no room. */
 void meter_connections(struct meter *m, unsigned open);
 void meter_reaped(struct meter *m, unsigned n);
+void meter_turned_away(struct meter *m, unsigned n);
 
 /* A total of the whole system, as the metrics actor tells it: fte_total{channel, name}. */
 void meter_total(struct meter *m, struct str channel, struct str name, double figure);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETS = 1024, WAYS = 8, MINUTE_MS = 60 * 1000 };
+enum { SETS = 1024, WAYS = 8 };
 
 struct bucket {
     uint64_t address; /* 0 = free */
@@ -20,17 +20,19 @@ struct rate {
     pthread_mutex_t mutex;
     uint64_t seed;
     int64_t full;
+    int64_t window_ms; /* in which a bucket fills */
     struct bucket sets[SETS][WAYS];
 };
 
 struct rate *
-rate_new(unsigned per_minute, uint64_t seed)
+rate_new(unsigned posts, int64_t window_ms, uint64_t seed)
 {
     struct rate *r = xcalloc(1, sizeof(*r));
 
     pthread_mutex_init(&r->mutex, NULL);
     r->seed = seed;
-    r->full = (int64_t)per_minute * RATE_POST * 1000;
+    r->full = (int64_t)posts * RATE_POST * 1000;
+    r->window_ms = window_ms;
     return r;
 }
 
@@ -79,16 +81,15 @@ set_of(const struct rate *r, uint64_t bits)
     return (size_t)(x % SETS);
 }
 
-/* A bucket fills `full` in a minute. */
 static int64_t
 level_at(const struct rate *r, const struct bucket *b, int64_t now_ms)
 {
     int64_t since = now_ms > b->at_ms ? now_ms - b->at_ms : 0;
 
-    if (since >= MINUTE_MS) {
+    if (since >= r->window_ms) {
         return r->full;
     }
-    int64_t level = b->level + r->full * since / MINUTE_MS;
+    int64_t level = b->level + r->full * since / r->window_ms;
     return level < r->full ? level : r->full;
 }
 
@@ -133,7 +134,7 @@ rate_take(struct rate *r, const char *address, enum rate_cost cost, int64_t now_
         b->at_ms = now_ms;
     } else {
         /* Left as it is, so that no rounding is lost by asking often. */
-        int64_t ms = ((price - level) * MINUTE_MS + r->full - 1) / r->full;
+        int64_t ms = ((price - level) * r->window_ms + r->full - 1) / r->full;
         wait = (unsigned)((ms + 999) / 1000);
     }
     pthread_mutex_unlock(&r->mutex);

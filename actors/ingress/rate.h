@@ -1,6 +1,6 @@
-/* rate - how much one address may ask in a minute: token buckets in bounded memory. Any thread.
+/* rate - how much one address may ask in a time: token buckets in bounded memory. Any thread.
  *
- * Each address has a bucket that holds a minute's worth and fills evenly. The table has a fixed
+ * Each address has a bucket that holds that time's worth and fills evenly. The table has a fixed
  * size: where it is full, the bucket that has most left gives way (it loses least by being
  * forgotten), so a flood of addresses can make us forget a limit but never make us grow.
  */
@@ -14,8 +14,8 @@ struct rate;
 /* What things cost, in tenths of a request: a look at a page is a tenth of a message. */
 enum rate_cost { RATE_LOOK = 1, RATE_POST = 10 };
 
-/* `per_minute` posts; 0 = no limit. `seed` (random) makes the table's places unpredictable. */
-struct rate *rate_new(unsigned per_minute, uint64_t seed);
+/* `posts` in `window_ms`; 0 = no limit. `seed` (random) makes the table's places unpredictable. */
+struct rate *rate_new(unsigned posts, int64_t window_ms, uint64_t seed);
 void rate_free(struct rate **r_p); /* accepts NULL */
 
 /* Takes `cost` from the bucket of `address` (an IP address as text; of IPv6 the first 64 bits

@@ -1,16 +1,12 @@
 #include "actors/ingress/request.h"
 
-#include "proto/runtime/loop.h"
-
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define DRAIN_MAX (8 * 1024 * 1024)
-#define DRAIN_MS 2000
-
 static const struct refusal fine = {0, NULL};
+static const char too_long[] = "A body may have at most 262144 bytes.";
 
 static struct refusal
 refuse(int status, const char *detail)
@@ -18,28 +14,10 @@ refuse(int status, const char *detail)
     return (struct refusal){.status = status, .detail = detail};
 }
 
-static const char *
-header_of(const struct mg_request_info *info, const char *name, int *ret_count)
-{
-    const char *value = NULL;
-    int count = 0;
-
-    for (int i = 0; i < info->num_headers; i++) {
-        if (strcasecmp(info->http_headers[i].name, name) == 0) {
-            value = value != NULL ? value : info->http_headers[i].value;
-            count++;
-        }
-    }
-    if (ret_count != NULL) {
-        *ret_count = count;
-    }
-    return value;
-}
-
 const char *
 request_header(const struct request *r, const char *name)
 {
-    return header_of(r->info, name, NULL);
+    return heading_value(r->heading, name, NULL);
 }
 
 /* --- Accept --------------------------------------------------------------------------------- */
@@ -93,39 +71,60 @@ accept_prefers_html(const char *accept)
 
 /* --- the head ------------------------------------------------------------------------------- */
 
+/* The `nth` address from the right, over all lines of X-Forwarded-For; {NULL, 0}: there are fewer.
+ */
+static struct str
+forwarded(const struct heading *h, unsigned nth)
+{
+    for (size_t i = h->field_n; i > 0; i--) {
+        struct str rest = str_of(h->fields[i - 1].value);
+        if (strcasecmp(h->fields[i - 1].name, "X-Forwarded-For") != 0) {
+            continue;
+        }
+        while (rest.n > 0) {
+            size_t at = rest.n;
+            while (at > 0 && rest.p[at - 1] != ',') {
+                at--;
+            }
+            if (--nth == 0) {
+                return str_trim((struct str){rest.p + at, rest.n - at});
+            }
+            rest.n = at > 0 ? at - 1 : 0;
+        }
+    }
+    return (struct str){NULL, 0};
+}
+
 /* Who asks, where `proxies` trusted proxies each appended the address that they were asked from. */
 static void
-find_address(const struct mg_request_info *info, unsigned proxies, char ret[64])
+find_address(const struct heading *h, const char *peer, unsigned proxies, char ret[64])
 {
-    const char *list = header_of(info, "X-Forwarded-For", NULL);
-    struct str rest = str_of(list);
-    struct str found = str_of(info->remote_addr);
+    struct str found = {NULL, 0};
 
-    for (unsigned i = 0; i < proxies && rest.n > 0; i++) {
-        size_t at = rest.n;
-        while (at > 0 && rest.p[at - 1] != ',') {
-            at--;
-        }
-        found = str_trim((struct str){rest.p + at, rest.n - at});
-        rest.n = at > 0 ? at - 1 : 0;
+    for (unsigned i = proxies; i > 0 && found.n == 0; i--) {
+        found = forwarded(h, i);
     }
-    if (found.n >= 64) {
-        found = str_of(info->remote_addr);
+    if (found.n == 0 || found.n >= 64) {
+        found = str_of(peer);
     }
     memcpy(ret, found.p, found.n);
     ret[found.n] = '\0';
 }
 
-/* Content-Length as RFC 9110 has it: digits and nothing else. */
+/* Content-Length as RFC 9110 has it: once, digits and nothing else. */
 static struct refusal
 read_length(struct request *r)
 {
     int count;
-    const char *value = header_of(r->info, "Content-Length", &count);
+    int codings;
+    const char *value = heading_value(r->heading, "Content-Length", &count);
+    const char *coding = heading_value(r->heading, "Transfer-Encoding", &codings);
 
-    if (header_of(r->info, "Transfer-Encoding", NULL) != NULL) {
-        return refuse(count > 0 ? 400 : 501, "A body must come with Content-Length, not with "
-                                             "Transfer-Encoding.");
+    if (codings > 0) {
+        bool understood = count == 0 && codings == 1 && r->heading->minor == 1 &&
+                          strcasecmp(coding, "chunked") == 0;
+        return refuse(understood ? 501 : 400, "A body must come with Content-Length, not with "
+                                              "Transfer-Encoding.");
     }
     if (count > 1) {
         return refuse(400, "Content-Length is given more than once.");
@@ -143,30 +142,62 @@ read_length(struct request *r)
         }
         r->length = r->length * 10 + (size_t)(*c - '0');
         if (c - value >= 15) {
-            return refuse(413, "A body may have at most 262144 bytes.");
+            return refuse(413, too_long);
         }
     }
     return fine;
 }
 
-struct refusal
-request_init(struct mg_connection *conn, const struct mg_request_info *info, unsigned proxies,
-             struct request *ret)
+/* One Host, that could be one, and the one of the target where that names one. */
+static struct refusal
+check_host(const struct heading *h)
 {
-    const char *host;
-    struct refusal bad;
-    int hosts;
+    static const char chars[] =
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~:[]%";
+    int count;
+    const char *host = heading_value(h, "Host", &count);
 
-    *ret = (struct request){.conn = conn, .info = info};
-    ret->path = str_of(info->local_uri_raw != NULL ? info->local_uri_raw : "/");
-    ret->query = str_of(info->query_string);
-    ret->head_only = strcmp(info->request_method, "HEAD") == 0;
-    ret->html = accept_prefers_html(header_of(info, "Accept", NULL));
-    ret->media = form_media(header_of(info, "Content-Type", NULL));
-    find_address(info, proxies, ret->address);
-    if (info->num_headers >= REQUEST_HEADERS_MAX) {
-        return refuse(431, "The request has more than 63 headers.");
+    if (count > 1 || (host == NULL && h->minor > 0) || (host != NULL && *host == '\0')) {
+        return refuse(400, "The request needs one Host header.");
     }
+    if (host != NULL && host[strspn(host, chars)] != '\0') {
+        return refuse(400, "The Host header names no host.");
+    }
+    if (h->authority != NULL && (host == NULL || strcasecmp(h->authority, host) != 0)) {
+        return refuse(400, "The request's target and its Host header name different hosts.");
+    }
+    return fine;
+}
+
+/* Is `word` in a list such as "keep-alive, upgrade"? */
+static bool
+lists(const char *list, const char *word)
+{
+    for (const char *p = list; p != NULL && *p != '\0';) {
+        size_t n = strcspn(p, ",");
+        struct str entry = str_trim((struct str){p, n});
+        if (entry.n == strlen(word) && strncasecmp(entry.p, word, entry.n) == 0) {
+            return true;
+        }
+        p += n + (p[n] == ',');
+    }
+    return false;
+}
+
+struct refusal
+request_init(const struct heading *heading, const char *peer, unsigned proxies, struct request *ret)
+{
+    const char *connection = heading_value(heading, "Connection", NULL);
+    struct refusal bad;
+
+    *ret = (struct request){.heading = heading};
+    ret->path = str_of(heading->path);
+    ret->query = str_of(heading->query);
+    ret->head_only = strcmp(heading->method, "HEAD") == 0;
+    ret->keep = heading->minor > 0 ? !lists(connection, "close") : lists(connection, "keep-alive");
+    ret->html = accept_prefers_html(heading_value(heading, "Accept", NULL));
+    ret->media = form_media(heading_value(heading, "Content-Type", NULL));
+    find_address(heading, peer, proxies, ret->address);
     if (ret->path.n > REQUEST_PATH_MAX) {
         return refuse(414, "The path is longer than 512 bytes.");
     }
@@ -174,53 +205,7 @@ request_init(struct mg_connection *conn, const struct mg_request_info *info, uns
     if (bad.status != 0) {
         return bad;
     }
-    host = header_of(info, "Host", &hosts);
-    if (hosts > 1 || (host == NULL && strcmp(info->http_version, "1.0") != 0) ||
-        (host != NULL && *host == '\0')) {
-        return refuse(400, "The request needs one Host header.");
-    }
-    return fine;
-}
-
-/* RFC 9110, 5.6.2: what a header's name is made of. */
-static bool
-is_token(const char *name)
-{
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                  "!#$%&'*+-.^_`|~";
-
-    return name[0] != '\0' && name[strspn(name, allowed)] == '\0';
-}
-
-/* CivetWeb 1.15 takes a line that begins with a blank, a colon, a byte that is no ASCII or a lone
- * CR for the end of the headers, and says nothing of those behind it: of a Content-Length, for
- * instance, so that the body would be the next request. It takes a lone LF for the end of a line,
- * blanks before a colon, and any name. Another server in front of us may read these otherwise. */
-bool
-request_head_whole(const struct mg_request_info *info)
-{
-    const char *at = info->http_version + strlen(info->http_version) + 2;
-
-    for (int i = 0; i < info->num_headers; i++) {
-        const struct mg_header *h = &info->http_headers[i];
-        if (h->name != at || !is_token(at)) {
-            return false;
-        }
-        at += strlen(at) + 1;
-        while (at < h->value && (*at == ' ' || *at == '\t')) {
-            at++;
-        }
-        if (h->value != at) {
-            return false;
-        }
-        at += strlen(at) + 1;
-        if (*at++ != '\0') {
-            return false; /* its line ended with LF alone */
-        }
-    }
-    /* The empty line: CivetWeb has put a NUL for the last byte of the head, and for all blanks and
-     * line ends behind the version. */
-    return at[0] == (info->num_headers > 0 ? '\r' : '\0') && at[1] == '\0';
+    return check_host(heading);
 }
 
 void
@@ -257,7 +242,7 @@ request_check_body(const struct request *r)
         return refuse(411, "The request needs a body with Content-Length.");
     }
     if (r->length > FORM_MAX_BODY) {
-        return refuse(413, "A body may have at most 262144 bytes.");
+        return refuse(413, too_long);
     }
     if (r->media == FORM_MEDIA_NONE || r->media == FORM_MEDIA_OTHER) {
         return refuse(415, "The body must be application/json or "
@@ -271,44 +256,4 @@ request_check_body(const struct request *r)
         return refuse(417, "The only expectation that can be met is 100-continue.");
     }
     return fine;
-}
-
-struct refusal
-request_read_body(struct request *r)
-{
-    if (r->length == 0) {
-        return fine;
-    }
-    if (request_header(r, "Expect") != NULL) {
-        static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-        mg_write(r->conn, go_on, sizeof(go_on) - 1);
-    }
-    char *to = buf_reserve(&r->body, r->length);
-    while (r->body.n < r->length) {
-        int n = mg_read(r->conn, to + r->body.n, r->length - r->body.n);
-        if (n <= 0) {
-            return refuse(408, "The body did not arrive in time.");
-        }
-        r->body.n += (size_t)n;
-    }
-    return fine;
-}
-
-void
-request_drain(const struct request *r)
-{
-    char scrap[8192];
-    int64_t until = clock_ms() + DRAIN_MS;
-    size_t left = DRAIN_MAX;
-    int n;
-
-    if (!r->has_length && request_header(r, "Transfer-Encoding") == NULL) {
-        return;
-    }
-    if (request_header(r, "Expect") != NULL) {
-        return; /* it waits for our word and has sent nothing */
-    }
-    while (left > 0 && clock_ms() < until && (n = mg_read(r->conn, scrap, sizeof(scrap))) > 0) {
-        left = left > (size_t)n ? left - (size_t)n : 0;
-    }
 }

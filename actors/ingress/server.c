@@ -1,246 +1,103 @@
 #include "actors/ingress/server.h"
 
-#include "proto/runtime/loop.h"
+#include "proto/clock.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#define LINGER_MS 200
 
 struct server {
     struct server_settings set;
-    struct mg_context *mg;
+    struct gate *gate;
+    pthread_mutex_t mutex; /* guards what follows, up to the threads */
+    pthread_cond_t some;
+    struct job *first, **last_p; /* they wait for a thread */
+    bool closing;
+    unsigned thread_n;
+    pthread_t threads[];
 };
 
-static struct patience_entry *
-entry_of(const struct mg_connection *conn)
-{
-    return mg_get_user_connection_data(conn);
-}
+/* --- the queue ------------------------------------------------------------------------------- */
 
-/* Writes the answer; true if the connection may go on. */
-static bool
-write_answer(struct server *s, struct mg_connection *conn, struct answer *a, bool head_only)
-{
-    struct patience_entry *e = entry_of(conn);
-    struct buf out = {0};
-    bool tight;
-    bool keep;
-
-    meter_connections(s->set.meter, patience_open(s->set.patience, &tight));
-    keep = !a->close && !tight && !patience_ended(s->set.patience, e);
-    answer_encode(a, head_only, keep, &out);
-    if (!keep) {
-        mg_disable_connection_keep_alive(conn);
-    }
-    mg_write(conn, out.p, out.n);
-    buf_fini(&out);
-    return keep;
-}
-
-/* CivetWeb's "handle everything" callback: a worker's thread has read a request's head. */
-static int
-on_request(struct mg_connection *conn)
-{
-    const struct mg_request_info *info = mg_get_request_info(conn);
-    struct server *s = info->user_data;
-    struct patience_entry *e = entry_of(conn);
-    int64_t start_us = clock_unix_us();
-    struct answer a = {0};
-    const char *route = "refused";
-    struct refusal bad;
-    struct request r;
-
-    patience_name(s->set.patience, e, info->remote_addr, info->remote_port);
-    patience_phase(s->set.patience, e, PATIENCE_WORK, clock_ms());
-    bad = request_init(conn, info, s->set.proxies, &r);
-    if (bad.status == 0 && !request_head_whole(info)) {
-        bad = (struct refusal){400, "The request's head has a line that is no header."};
-    }
-    if (bad.status == 0) {
-        route = s->set.serve(s->set.context, &r, &a);
-    } else {
-        s->set.refuse(&r, &a, bad.status, bad.detail);
-        a.close = true;
-    }
-    /* Unread bytes can't be told from the next request's: such a connection ends; and so does one
-     * of a client that says nothing but what it wants. */
-    a.close = a.close || info->num_headers == 0 || (r.has_length && r.body.n < r.length) ||
-              request_header(&r, "Transfer-Encoding") != NULL;
-    if (!write_answer(s, conn, &a, r.head_only)) {
-        patience_phase(s->set.patience, e, PATIENCE_BODY, clock_ms());
-        request_drain(&r);
-    }
-    meter_request(s->set.meter, route, a.status, (double)(clock_unix_us() - start_us) / 1e6);
-    patience_phase(s->set.patience, e, PATIENCE_IDLE, clock_ms());
-    request_fini(&r);
-    answer_fini(&a);
-    return a.status;
-}
-
-/* CivetWeb doesn't know TRACE, for instance; we do, and say which methods there are. Headers have
- * not been read then. */
-static bool
-is_other_method(const struct mg_request_info *info)
-{
-    static const char *const served[] = {"GET", "HEAD", "POST"};
-
-    if (info == NULL || info->request_method == NULL || info->request_uri == NULL ||
-        info->num_headers > 0) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
-        if (strcmp(info->request_method, served[i]) == 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* CivetWeb itself says no: a head that it can't read, or that is too long or too slow. */
-static int
-on_error(struct mg_connection *conn, int status, const char *message)
-{
-    struct server *s = mg_get_user_data(mg_get_context(conn));
-    struct answer a = {.close = true};
-    const char *detail =
-        "The request's head could not be understood, or has more than 16384 bytes.";
-    const struct mg_request_info *info = mg_get_request_info(conn);
-    int64_t age_ms = patience_age(s->set.patience, entry_of(conn), clock_ms());
-
-    /* CivetWeb's word for what is too slow, too long or not HTTP. */
-    bool malformed = strcmp(message, "Malformed message") == 0;
-
-    if (malformed && age_ms >= patience_limit(PATIENCE_HEAD, true)) {
-        status = 408;
-        detail = "The request did not arrive in time.";
-    } else if (status == 411) {
-        status = 400;
-        detail = "Content-Length must be a whole number.";
-    }
-    if (is_other_method(info)) {
-        struct request r = {.conn = conn, .info = info};
-        r.path = (struct str){info->request_uri, strcspn(info->request_uri, "?")};
-        s->set.serve(s->set.context, &r, &a);
-        status = a.status;
-    } else {
-        answer_problem(&a, status, detail, NULL);
-    }
-    write_answer(s, conn, &a, false);
-    if (malformed) {
-        /* What is left of a head that is too long must not take the answer with it. */
-        patience_name(s->set.patience, entry_of(conn), info->remote_addr, info->remote_port);
-        patience_linger(s->set.patience, entry_of(conn), LINGER_MS);
-    }
-    meter_request(s->set.meter, "refused", status, 0);
-    answer_fini(&a);
-    return 0;
-}
-
-/* Here CivetWeb doesn't tell anything of the connection yet. */
-static int
-on_connect(const struct mg_connection *conn, void **data)
-{
-    struct server *s = mg_get_user_data(mg_get_context(conn));
-
-    *data = patience_enter(s->set.patience, clock_ms());
-    return 0;
-}
-
+/* Gate's thread. No more than the gate's connections can lie here. */
 static void
-on_close(const struct mg_connection *conn)
+take(void *context, struct job *job)
 {
-    struct server *s = mg_get_user_data(mg_get_context(conn));
+    struct server *s = context;
 
-    patience_leave(s->set.patience, entry_of(conn));
+    job->next = NULL;
+    pthread_mutex_lock(&s->mutex);
+    *s->last_p = job;
+    s->last_p = &job->next;
+    pthread_cond_signal(&s->some);
+    pthread_mutex_unlock(&s->mutex);
 }
 
-/* Its words can hold what a client sent; what matters comes back as an error of ours. */
-static int
-on_log(const struct mg_connection *conn, const char *message)
+/* NULL: the server stops. */
+static struct job *
+next_job(struct server *s)
 {
-    (void)conn;
-    (void)message;
-    return 1;
-}
+    struct job *job;
 
-/* CivetWeb only says that it can't listen: the system knows why. */
-static void
-explain(const struct server_settings *settings, const char *said, struct buf *ret_why)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)settings->port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int on = 1;
-
-    inet_pton(AF_INET, settings->bind, &a.sin_addr);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, 1) != 0) {
-        said = strerror(errno);
+    pthread_mutex_lock(&s->mutex);
+    while (s->first == NULL && !s->closing) {
+        pthread_cond_wait(&s->some, &s->mutex);
     }
-    buf_add_c(ret_why, said);
-    close(fd);
+    job = s->first;
+    if (job != NULL) {
+        s->first = job->next;
+        s->last_p = s->first != NULL ? s->last_p : &s->first;
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return job;
 }
 
-static struct mg_context *
-listen_on(struct server *s, char *why, size_t why_size)
+/* --- a thread -------------------------------------------------------------------------------- */
+
+static void *
+work(void *arg)
 {
-    static const struct mg_callbacks callbacks = {
-        .begin_request = on_request,
-        .http_error = on_error,
-        .init_connection = on_connect,
-        .connection_close = on_close,
-        .log_message = on_log,
-    };
-    char listen_to[64], threads[16];
-    const char *options[] = {"listening_ports",
-                             listen_to,
-                             "num_threads",
-                             threads,
-                             "request_timeout_ms",
-                             "5000",
-                             "keep_alive_timeout_ms",
-                             "15000",
-                             "enable_keep_alive",
-                             "yes",
-                             "listen_backlog",
-                             "512",
-                             "tcp_nodelay",
-                             "1",
-                             "max_request_size",
-                             "16384",
-                             "decode_url",
-                             "no",
-                             "connection_queue",
-                             "256",
-                             NULL};
-    struct mg_init_data init = {
-        .callbacks = &callbacks, .user_data = s, .configuration_options = options};
-    struct mg_error_data error = {.text = why, .text_buffer_size = why_size};
+    struct server *s = arg;
+    struct job *job;
 
-    snprintf(listen_to, sizeof(listen_to), "%s:%d", s->set.bind, s->set.port);
-    snprintf(threads, sizeof(threads), "%u", s->set.threads);
-    return mg_start2(&init, &error);
+    while ((job = next_job(s)) != NULL) {
+        struct answer a = {0};
+        const char *route = s->set.serve(s->set.context, &job->request, &a);
+        answer_encode(&a, job->request.head_only, job->keep, &job->out);
+        meter_request(s->set.gate.meter, route, a.status,
+                      (double)(clock_unix_us() - job->start_us) / 1e6);
+        answer_fini(&a);
+        gate_answer(s->gate, job);
+    }
+    return NULL;
 }
+
+/* --- start and stop -------------------------------------------------------------------------- */
 
 struct server *
 server_start(const struct server_settings *settings, struct buf *ret_why)
 {
-    struct server *s = xcalloc(1, sizeof(*s));
-    char why[256] = "";
+    struct server *s = xcalloc(1, sizeof(*s) + settings->threads * sizeof(s->threads[0]));
 
     s->set = *settings;
-    mg_init_library(0);
-    s->mg = listen_on(s, why, sizeof(why));
-    if (s->mg == NULL) {
-        explain(settings, why, ret_why);
-        mg_exit_library();
-        free(s);
-        return NULL;
+    s->set.gate.take = take;
+    s->set.gate.context = s;
+    s->last_p = &s->first;
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->some, NULL);
+    s->gate = gate_open(&s->set.gate, ret_why);
+    /* Only now: they need the gate. What has come already waits in the queue. */
+    while (s->gate != NULL && s->thread_n < settings->threads) {
+        int err = pthread_create(&s->threads[s->thread_n], NULL, work, s);
+        if (err != 0) {
+            buf_add_c(ret_why, strerror(err));
+            server_stop(&s);
+            return NULL;
+        }
+        s->thread_n++;
+    }
+    if (s->gate == NULL) {
+        server_stop(&s);
     }
     return s;
 }
@@ -248,25 +105,21 @@ server_start(const struct server_settings *settings, struct buf *ret_why)
 void
 server_stop(struct server **s_p)
 {
-    if (*s_p != NULL) {
-        patience_end_all((*s_p)->set.patience);
-        mg_stop((*s_p)->mg);
-        mg_exit_library();
-        free(*s_p);
-        *s_p = NULL;
-    }
-}
+    struct server *s = *s_p;
 
-struct refusal
-server_read_body(struct server *s, struct request *r)
-{
-    struct patience_entry *e = entry_of(r->conn);
-    struct refusal bad = request_check_body(r);
-
-    if (bad.status == 0) {
-        patience_phase(s->set.patience, e, PATIENCE_BODY, clock_ms());
-        bad = request_read_body(r);
-        patience_phase(s->set.patience, e, PATIENCE_WORK, clock_ms());
+    if (s == NULL) {
+        return;
     }
-    return bad;
+    gate_close(&s->gate);
+    pthread_mutex_lock(&s->mutex);
+    s->closing = true;
+    pthread_cond_broadcast(&s->some);
+    pthread_mutex_unlock(&s->mutex);
+    for (unsigned i = 0; i < s->thread_n; i++) {
+        pthread_join(s->threads[i], NULL);
+    }
+    pthread_cond_destroy(&s->some);
+    pthread_mutex_destroy(&s->mutex);
+    free(s);
+    *s_p = NULL;
 }

@@ -37,12 +37,13 @@ within_rate(struct ingress *in, const struct request *r, struct answer *a)
     return false;
 }
 
-/* Reads and checks the body. False after answering; faults of fields are the caller's to answer. */
+/* Checks the body and reads it as a form. False after answering; faults of fields are the caller's
+ * to answer. */
 static bool
 read_form(struct ingress *in, enum form_kind kind, struct request *r, struct answer *a,
           struct form *ret)
 {
-    struct refusal bad = server_read_body(in->server, r);
+    struct refusal bad = request_check_body(r);
     struct buf why = {0};
 
     *ret = (struct form){0};

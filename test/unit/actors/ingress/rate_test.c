@@ -5,7 +5,7 @@
 
 Test(rate, gives_a_minutes_worth_at_once_and_then_evenly)
 {
-    struct rate *r = rate_new(6, 1);
+    struct rate *r = rate_new(6, 60000, 1);
 
     for (int i = 0; i < 6; i++) {
         cr_expect_eq(rate_take(r, "192.0.2.1", RATE_POST, 1000), 0, "post %d", i);
@@ -19,7 +19,7 @@ Test(rate, gives_a_minutes_worth_at_once_and_then_evenly)
 
 Test(rate, counts_a_look_as_a_tenth)
 {
-    struct rate *r = rate_new(1, 1);
+    struct rate *r = rate_new(1, 60000, 1);
 
     for (int i = 0; i < 10; i++) {
         cr_expect_eq(rate_take(r, "192.0.2.1", RATE_LOOK, 0), 0);
@@ -30,7 +30,7 @@ Test(rate, counts_a_look_as_a_tenth)
 
 Test(rate, asking_often_while_limited_costs_nothing)
 {
-    struct rate *r = rate_new(60, 1);
+    struct rate *r = rate_new(60, 60000, 1);
 
     for (int i = 0; i < 60; i++) {
         rate_take(r, "192.0.2.1", RATE_POST, 0);
@@ -44,7 +44,7 @@ Test(rate, asking_often_while_limited_costs_nothing)
 
 Test(rate, takes_addresses_apart_and_one_ipv6_network_together)
 {
-    struct rate *r = rate_new(1, 1);
+    struct rate *r = rate_new(1, 60000, 1);
 
     cr_expect_eq(rate_take(r, "192.0.2.1", RATE_POST, 0), 0);
     cr_expect_eq(rate_take(r, "192.0.2.2", RATE_POST, 0), 0);
@@ -57,7 +57,7 @@ Test(rate, takes_addresses_apart_and_one_ipv6_network_together)
 
 Test(rate, remembers_one_address_through_a_flood_of_others)
 {
-    struct rate *r = rate_new(2, 7);
+    struct rate *r = rate_new(2, 60000, 7);
     char address[32];
 
     rate_take(r, "192.0.2.1", RATE_POST, 0);
@@ -72,7 +72,7 @@ Test(rate, remembers_one_address_through_a_flood_of_others)
 
 Test(rate, knows_no_limit_where_there_is_none)
 {
-    struct rate *r = rate_new(0, 1);
+    struct rate *r = rate_new(0, 60000, 1);
 
     for (int i = 0; i < 10000; i++) {
         cr_assert_eq(rate_take(r, "192.0.2.1", RATE_POST, 0), 0);

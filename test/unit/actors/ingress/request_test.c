@@ -5,18 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct mg_request_info
-info_of(const char *method, const char *const *headers)
+/* A head of pairs of names and values, ended by NULL. */
+static struct heading
+heading_of(const char *method, const char *const *fields)
 {
-    struct mg_request_info info = {.request_method = method,
-                                   .http_version = "1.1",
-                                   .local_uri_raw = "/support/submit",
-                                   .remote_addr = "192.0.2.9"};
-    for (int i = 0; headers[i] != NULL; i += 2) {
-        info.http_headers[info.num_headers].name = headers[i];
-        info.http_headers[info.num_headers++].value = headers[i + 1];
+    struct heading h = {.method = method, .path = "/support/submit", .query = "", .minor = 1};
+
+    for (int i = 0; fields[i] != NULL; i += 2) {
+        h.fields[h.field_n++] = (struct heading_field){fields[i], fields[i + 1]};
     }
-    return info;
+    return h;
 }
 
 struct head_case {
@@ -44,6 +42,11 @@ ParameterizedTestParameters(request, refuses_heads_that_are_not_sound)
         {{"Host", "x", "Content-Length", "262144", "Content-Type", "application/json"}, 0, 0},
         {{"Host", "x", "Transfer-Encoding", "chunked"}, 501, 0},
         {{"Host", "x", "Transfer-Encoding", "chunked", "Content-Length", "5"}, 400, 0},
+        {{"Host", "x", "Transfer-Encoding", "chunked", "Transfer-Encoding", "chunked"}, 400, 0},
+        {{"Host", "x", "Transfer-Encoding", "xchunked"}, 400, 0},
+        {{"Host", "x/y"}, 400, 0},
+        {{"Host", "x, y"}, 400, 0},
+        {{"Host", "[::1]:8080", "Content-Length", "0", "Content-Type", "application/json"}, 0, 0},
         {{"Host", "x", "Content-Length", "5"}, 0, 415},
         {{"Host", "x", "Content-Length", "5", "Content-Type", "text/plain"}, 0, 415},
         {{"Host", "x", "Content-Length", "5", "Content-Type", "application/json", "Expect", "tea"},
@@ -65,8 +68,8 @@ ParameterizedTest(struct head_case *c, request, refuses_heads_that_are_not_sound
     for (int i = 0; i < 8 && (i % 2 == 1 || c->headers[i][0] != '\0'); i++) {
         headers[i] = c->headers[i];
     }
-    struct mg_request_info info = info_of("POST", headers);
-    struct refusal got = request_init(NULL, &info, 0, &r);
+    struct heading h = heading_of("POST", headers);
+    struct refusal got = request_init(&h, "192.0.2.9", 0, &r);
     cr_expect_eq(got.status, c->head_status, "%s: %s: %d", headers[0], headers[2], got.status);
     if (got.status == 0) {
         got = request_check_body(&r);
@@ -74,31 +77,66 @@ ParameterizedTest(struct head_case *c, request, refuses_heads_that_are_not_sound
     }
 }
 
-Test(request, refuses_as_many_headers_as_the_server_cuts_off)
-{
-    struct mg_request_info info = info_of("GET", (const char *[]){"Host", "x", NULL});
-    struct request r;
-
-    for (; info.num_headers < REQUEST_HEADERS_MAX; info.num_headers++) {
-        info.http_headers[info.num_headers].name = "X-Y";
-        info.http_headers[info.num_headers].value = "z";
-    }
-    cr_expect_eq(request_init(NULL, &info, 0, &r).status, 431);
-}
-
 Test(request, believes_forwarded_addresses_of_trusted_proxies_only)
 {
-    const char *headers[] = {"Host", "x", "X-Forwarded-For", "6.6.6.6, 203.0.113.7 ,198.51.100.2",
-                             NULL};
-    struct mg_request_info info = info_of("GET", headers);
+    const char *fields[] = {"Host", "x", "X-Forwarded-For", "6.6.6.6, 203.0.113.7 ,198.51.100.2",
+                            NULL};
+    struct heading h = heading_of("GET", fields);
     struct request r;
 
-    request_init(NULL, &info, 0, &r);
+    request_init(&h, "192.0.2.9", 0, &r);
     cr_expect_str_eq(r.address, "192.0.2.9");
-    request_init(NULL, &info, 1, &r);
+    request_init(&h, "192.0.2.9", 1, &r);
     cr_expect_str_eq(r.address, "198.51.100.2");
-    request_init(NULL, &info, 2, &r);
+    request_init(&h, "192.0.2.9", 2, &r);
     cr_expect_str_eq(r.address, "203.0.113.7");
+}
+
+Test(request, reads_what_proxies_say_over_all_lines_from_the_last)
+{
+    /* The first line is the client's own invention. */
+    const char *fields[] = {"Host",        "x", "X-Forwarded-For", "6.6.6.6", "X-Forwarded-For",
+                            "203.0.113.7", NULL};
+    struct heading h = heading_of("GET", fields);
+    struct request r;
+
+    request_init(&h, "192.0.2.9", 1, &r);
+    cr_expect_str_eq(r.address, "203.0.113.7");
+    request_init(&h, "192.0.2.9", 2, &r);
+    cr_expect_str_eq(r.address, "6.6.6.6");
+    request_init(&h, "192.0.2.9", 8, &r);
+    cr_expect_str_eq(r.address, "6.6.6.6");
+}
+
+Test(request, keeps_connections_as_each_version_has_it)
+{
+    struct {
+        int minor;
+        const char *connection;
+        bool keep;
+    } cases[] = {{1, NULL, true},       {1, "close", false}, {1, "x, CLOSE", false},
+                 {1, "closed", true},   {0, NULL, false},    {0, "Keep-Alive", true},
+                 {0, "x, close", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *fields[] = {"Host", "x", cases[i].connection != NULL ? "Connection" : NULL,
+                                cases[i].connection, NULL};
+        struct heading h = heading_of("GET", fields);
+        struct request r;
+        h.minor = cases[i].minor;
+        cr_expect_eq(request_init(&h, "192.0.2.9", 0, &r).status, 0);
+        cr_expect_eq(r.keep, cases[i].keep, "case %zu", i);
+    }
+}
+
+Test(request, wants_the_same_host_in_target_and_header)
+{
+    struct heading h = heading_of("GET", (const char *[]){"Host", "Example.org:80", NULL});
+    struct request r;
+
+    h.authority = "example.ORG:80";
+    cr_expect_eq(request_init(&h, "192.0.2.9", 0, &r).status, 0);
+    h.authority = "example.org";
+    cr_expect_eq(request_init(&h, "192.0.2.9", 0, &r).status, 400);
 }
 
 struct accept_case {
@@ -136,44 +174,4 @@ Test(request, finds_a_parameter_by_its_whole_name)
     cr_expect(str_is(request_parameter(&r, "sent"), "ab-c"));
     cr_expect(str_is(request_parameter(&r, "refresh"), "off"));
     cr_expect_null(request_parameter(&r, "sen").p);
-}
-
-/* Heads as CivetWeb leaves them in its buffer: NULs where a text ends, and for the last byte. */
-struct whole_case {
-    char head[80];
-    int name[2], value[2]; /* where CivetWeb found headers */
-    int n;
-    bool whole;
-};
-
-ParameterizedTestParameters(request, knows_whether_a_head_was_read_whole)
-{
-    static struct whole_case cases[] = {
-        {"1.1\0\0Host\0 x\0\0\r", {5}, {11}, 1, true},
-        {"1.1\0\0Host\0x\0\0A\0\0\0\r", {5, 13}, {10, 15}, 2, true},
-        {"1.0\0\0\0", {0}, {0}, 0, true},
-        {"1.0\0\0: a\r\nContent-Length: 5\r\n\r", {0}, {0}, 0, false},
-        /* a line that begins with a blank, or has no name: nothing behind it was read */
-        {"1.1\0\0Host\0 x\0\0 Content-Length: 5\r\n\r", {5}, {11}, 1, false},
-        {"1.1\0\0Host\0 x\0\0: a\r\nContent-Length: 5\r\n\r", {5}, {11}, 1, false},
-        {"1.1\0\0Host\0 x\0\0\rContent-Length: 5\r\n\r", {5}, {11}, 1, false},
-        {"1.1\0\0\0Host\0 x\0\0\r", {6}, {12}, 1, false},
-        /* a blank before the colon, a name that is none, a line that ends with LF alone */
-        {"1.1\0\0Host\0\0 x\0\0\r", {5}, {12}, 1, false},
-        {"1.1\0\0Ho\"t\0 x\0\0\r", {5}, {11}, 1, false},
-        {"1.1\0\0Host\0x\0A\0b\0\0\r", {5, 12}, {10, 14}, 2, false},
-        {"1.1\0Host\0 x\0\0", {4}, {10}, 1, false},
-    };
-    return cr_make_param_array(struct whole_case, cases, sizeof(cases) / sizeof(cases[0]));
-}
-
-ParameterizedTest(struct whole_case *c, request, knows_whether_a_head_was_read_whole)
-{
-    struct mg_request_info info = {.http_version = c->head, .num_headers = c->n};
-
-    for (int i = 0; i < c->n; i++) {
-        info.http_headers[i].name = c->head + c->name[i];
-        info.http_headers[i].value = c->head + c->value[i];
-    }
-    cr_expect_eq(request_head_whole(&info), c->whole, "%s", c->head + 5);
 }

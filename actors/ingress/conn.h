@@ -1,21 +1,23 @@
-/* conn - one connection of the gate: from bytes to requests, from answers to bytes. Of the gate's
- * thread. */
+/* conn - one connection of the gate: from bytes to requests (conn_read.c), from answers to bytes
+ * (conn.c). Of the gate's thread. */
 #ifndef ACTORS_INGRESS_CONN_H
 #define ACTORS_INGRESS_CONN_H
 
 #include "actors/ingress/crowd.h"
 #include "actors/ingress/gate.h"
 
-#define CONN_READ 65536 /* bytes at a time */
+#define CONN_READ 16384 /* bytes of one connection at a time: then others have their turn */
 
 struct conn {
     struct crowd_member member; /* the first, so that a member is its conn */
     int fd;                     /* -1: ended, its memory is given back soon */
+    bool paused;                /* nothing is read: all together keep too much */
     bool forgiven;              /* an empty line came before the request */
     bool keep;                  /* after this answer, another request may follow */
     bool rude;                  /* it ends without courtesy: its address asks too much */
-    struct buf in;              /* what came and was not used */
-    size_t seen;                /* of it, by heading_scan() */
+    struct buf in;              /* what came */
+    size_t at;                  /* of it, what was used */
+    size_t seen;                /* of the rest, by heading_scan() */
     struct job *job;            /* while its body is awaited */
     size_t lent;                /* bytes of the job that is out */
     struct buf out;             /* what is to be written */
@@ -33,6 +35,7 @@ struct conn_house {
     struct conn *ended; /* to be freed at the end of the turn: until then, events may name them */
     unsigned reaped;    /* ended because they were too slow, or others needed the room */
     unsigned working;   /* jobs that are out */
+    unsigned paused;    /* connections */
     char scratch[CONN_READ];
 };
 
@@ -44,11 +47,33 @@ void conn_event(struct conn_house *h, struct conn *c);
 void conn_late(struct conn_house *h, struct conn *c);
 /* Its answer has come back. Takes the job. */
 void conn_answer(struct conn_house *h, struct job *job);
+/* Goes on reading those that were paused, as far as there is room. */
+void conn_resume(struct conn_house *h);
 /* Ends it, whatever it is at, but for CROWD_WORK. */
 void conn_end(struct conn_house *h, struct conn *c);
 /* Frees those that have ended. */
 void conn_sweep(struct conn_house *h);
 /* Has a socket that isn't wanted closed at once, and its client told. */
 void conn_reset(int fd);
+
+/* --- between conn.c and conn_read.c ---------------------------------------------------------- */
+
+void conn_phase(struct conn_house *h, struct conn *c, enum crowd_phase to);
+/* Does it wait for its client to send? */
+bool conn_is_awaited(const struct conn *c);
+/* Edges come once: what is left unread now is told again in the next turn. */
+void conn_look_again(struct conn_house *h, struct conn *c);
+/* Reads what there is, for one turn, and goes on with it. */
+void conn_take_in(struct conn_house *h, struct conn *c);
+/* Goes on with what came, as far as it goes. */
+void conn_advance(struct conn_house *h, struct conn *c);
+/* What came and was not used yet; and away with it. */
+struct str conn_unused(const struct conn *c);
+void conn_forget(struct conn *c);
+/* Refuses what came, and ends the connection: where the next request begins can't be told. `job`
+ * may be NULL, where the head could not be read. */
+void conn_refuse(struct conn_house *h, struct conn *c, const struct job *job, struct refusal bad);
+/* Refuses the job, since its address asks far more than it may. */
+void conn_refuse_flood(struct conn_house *h, struct conn *c, unsigned wait_s);
 
 #endif

@@ -197,6 +197,18 @@ crowd_weigh(struct crowd *c, struct crowd_member *m, size_t bytes)
     return leaver != NULL ? leaver : m;
 }
 
+bool
+crowd_is_full(const struct crowd *c)
+{
+    return c->bytes >= c->bytes_max - c->bytes_max / 16;
+}
+
+struct crowd_member *
+crowd_first(const struct crowd *c, enum crowd_phase phase)
+{
+    return c->phases[phase];
+}
+
 /* --- deadlines ------------------------------------------------------------------------------- */
 
 static struct crowd_member *

@@ -55,6 +55,10 @@ void crowd_phase(struct crowd *c, struct crowd_member *m, enum crowd_phase phase
  * nobody else can), or NULL. */
 struct crowd_member *crowd_weigh(struct crowd *c, struct crowd_member *m, size_t bytes);
 
+bool crowd_is_full(const struct crowd *c); /* by the bytes that are kept, up to a sixteenth */
+/* The one that is longest in a phase, the others behind it at ->next; NULL: nobody. */
+struct crowd_member *crowd_first(const struct crowd *c, enum crowd_phase phase);
+
 /* One whose deadline is over, or NULL. */
 struct crowd_member *crowd_late(const struct crowd *c, int64_t now_ms);
 /* Milliseconds to the next deadline; -1: there is none. */

@@ -21,6 +21,9 @@
 #define EVENTS 256
 #define REST_MS 100 /* without descriptors, nothing is accepted for so long */
 #define FAREWELL_MS 2000
+#define LATE_TURN 64 /* of those who are late */
+#define RESUME_MS 20
+#define RECEIVE_BYTES 65536 /* that the system keeps of one connection */
 
 struct gate {
     struct conn_house house;
@@ -29,6 +32,7 @@ struct gate {
     int wake_fd;
     bool resting; /* until rest_until_ms */
     int64_t rest_until_ms;
+    int64_t resume_ms;     /* when those who were paused are looked at */
     pthread_mutex_t mutex; /* guards what follows */
     struct job *answered;
     bool closing;
@@ -143,8 +147,16 @@ see_late(struct gate *g)
 {
     struct crowd_member *m;
 
-    while ((m = crowd_late(g->house.crowd, g->house.now_ms)) != NULL) {
+    for (int i = 0; i < LATE_TURN; i++) {
+        m = crowd_late(g->house.crowd, g->house.now_ms);
+        if (m == NULL) {
+            break;
+        }
         conn_late(&g->house, (struct conn *)m);
+    }
+    if (g->house.now_ms >= g->resume_ms) {
+        g->resume_ms = g->house.now_ms + RESUME_MS;
+        conn_resume(&g->house);
     }
     if (g->resting && g->listener >= 0 && g->house.now_ms >= g->rest_until_ms) {
         listen_to(g, true);
@@ -212,6 +224,16 @@ say_farewell(struct gate *g)
     conn_sweep(h);
 }
 
+/* How long nothing has to be done if nothing happens; -1: for ever. */
+static int
+wait_ms(const struct gate *g)
+{
+    int ms = crowd_wait_ms(g->house.crowd, g->house.now_ms);
+    int most = g->house.paused > 0 ? RESUME_MS : g->resting ? REST_MS : -1;
+
+    return most >= 0 && (ms < 0 || ms > most) ? most : ms;
+}
+
 static void *
 run(void *arg)
 {
@@ -219,8 +241,7 @@ run(void *arg)
 
     while (take_answers(g)) {
         end_turn(g);
-        int wait_ms = crowd_wait_ms(g->house.crowd, g->house.now_ms);
-        turn(g, g->resting && (wait_ms < 0 || wait_ms > REST_MS) ? REST_MS : wait_ms);
+        turn(g, wait_ms(g));
     }
     say_farewell(g);
     return NULL;
@@ -251,11 +272,14 @@ open_listener(const struct gate_settings *set)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)set->port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int receive = RECEIVE_BYTES;
     int on = 1;
 
     inet_pton(AF_INET, set->bind, &a.sin_addr);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* of all that it accepts */
+    /* These two are those of all that it accepts. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive));
     if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, BACKLOG) != 0) {
         int err = errno;
         close(fd);

@@ -53,11 +53,12 @@ struct meter {
                                 "needed the room.")
                           .Register(registry)
                           .Add({});
-    Counter &turned_away = BuildCounter()
-                               .Name("fte_http_connections_reset_total")
-                               .Help("Connections that were reset since there was no room for them.")
-                               .Register(registry)
-                               .Add({});
+    Counter &turned_away =
+        BuildCounter()
+            .Name("fte_http_connections_reset_total")
+            .Help("Connections that were reset since there was no room for them.")
+            .Register(registry)
+            .Add({});
 };
 
 extern "C" struct meter *

@@ -216,8 +216,8 @@ set_faults(json_t *view, const struct form *form)
     set(view, "faults", list);
 }
 
-void
-page_form(struct answer *a, int status, const struct form *form, const char *notice, bool same_id)
+static void
+render_form(struct answer *a, int status, const struct form *form, const char *notice, bool same_id)
 {
     bool faulty = form != NULL && form->fault_n > 0;
     bool more = false;
@@ -244,6 +244,44 @@ page_form(struct answer *a, int status, const struct form *form, const char *not
     }
     finish(a, status, faulty ? "Please check your request" : "Write to us", false,
            FILE_STR(page_form_html), view);
+}
+
+/* The empty form but for its submission_id: rendered once, since anybody may ask for it often. */
+static struct blank {
+    pthread_once_t once;
+    struct buf page;
+    size_t id_at;
+} blank = {.once = PTHREAD_ONCE_INIT};
+
+static void
+make_blank(void)
+{
+    struct answer a = {0};
+    const char *id;
+
+    render_form(&a, 200, NULL, NULL, false);
+    id = strstr(buf_c(&a.body), "name=\"submission_id\" value=\"");
+    assert(id != NULL);
+    blank.id_at = (size_t)(strstr(id, "value=\"") + strlen("value=\"") - a.body.p);
+    blank.page = a.body;
+}
+
+void
+page_form(struct answer *a, int status, const struct form *form, const char *notice, bool same_id)
+{
+    char id[ID_TEXT_SIZE];
+
+    if (form != NULL || notice != NULL) {
+        render_form(a, status, form, notice, same_id);
+        return;
+    }
+    pthread_once(&blank.once, make_blank);
+    id_format(id_random(), id);
+    buf_clear(&a->body);
+    buf_add_str(&a->body, buf_str(&blank.page));
+    memcpy(a->body.p + blank.id_at, id, strlen(id));
+    a->status = status;
+    a->type = TYPE_HTML;
 }
 
 void

@@ -5,7 +5,7 @@
  * Keeps CONNECTIONS open from ADDRESSES source addresses (127.1.x.y), RATE new ones a second at
  * most; what the server ends is opened again. Of the kinds `requests` and `connects` RATE is the
  * requests a second, all connections together. Prints "up" when all connections were opened once
- * (or couldn't be within 3 s), and at the end one line of JSON. Kinds:
+ * (or couldn't be within 3 s), and at the end (or on SIGTERM) one line of JSON. Kinds:
  *
  *   idle      says nothing                      slowhead  a head, a byte a second
  *   slowbody  a body, a byte a second           stalled   200 KB of a body, then nothing
@@ -19,6 +19,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,15 @@ static struct {
     long opened, failed, ended, requests, answers, limited, bytes;
     unsigned next_address;
 } at;
+
+static volatile sig_atomic_t told_to_stop;
+
+static void
+on_term(int signal)
+{
+    (void)signal;
+    told_to_stop = 1;
+}
 
 static int64_t
 now_us(void)
@@ -334,7 +344,7 @@ run(double seconds)
     double allowance = 0;
     bool up = false;
 
-    while (last - start < (int64_t)(seconds * 1e6)) {
+    while (last - start < (int64_t)(seconds * 1e6) && !told_to_stop) {
         int n = epoll_wait(at.epoll, events, 512, 1);
         int64_t now = now_us();
         for (int i = 0; i < n; i++) {
@@ -378,6 +388,7 @@ main(int argc, char **argv)
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
+    signal(SIGTERM, on_term);
     prepare();
     at.epoll = epoll_create1(EPOLL_CLOEXEC);
     for (int i = 0; i < at.connections; i++) {

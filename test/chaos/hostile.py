@@ -141,11 +141,12 @@ def measure(system, links, seconds):
 def attack(system, links, seconds, kind, connections, rate, addresses, path="/support/submit"):
     """measure() under an attack; with what the attackers report of themselves in "attack"."""
     path = links[0] if path == "STATUS" else path
-    attacker = subprocess.Popen([os.path.join(BIN, "attack"), kind, str(system.port), str(seconds + 8), str(connections),
+    attacker = subprocess.Popen([os.path.join(BIN, "attack"), kind, str(system.port), str(seconds + 20), str(connections),
                                  str(rate), str(addresses), path], stdout=subprocess.PIPE, text=True)
     try:
         assert attacker.stdout.readline() == "up\n"
         row = measure(system, links, seconds)
+        attacker.terminate()
         row["attack"] = json.loads(attacker.stdout.readline())
         attacker.wait()
         return row

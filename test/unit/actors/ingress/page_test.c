@@ -158,3 +158,22 @@ Test(page, has_its_sheets_and_nothing_else)
     cr_expect_not(page_asset(&a, STR("../fte.css")));
     cr_expect_not(page_asset(&a, STR("")));
 }
+
+Test(page, gives_each_empty_form_an_id_of_its_own_and_the_rest_alike)
+{
+    static const char mark[] = "name=\"submission_id\" value=\"";
+    struct answer b = {0};
+    const char *id, *id_b;
+
+    page_form(&a, 200, NULL, NULL, false);
+    page_form(&b, 200, NULL, NULL, false);
+    cr_assert_eq(a.body.n, b.body.n);
+    id = strstr(buf_c(&a.body), mark) + strlen(mark);
+    id_b = strstr(buf_c(&b.body), mark) + strlen(mark);
+    cr_expect_eq(id - a.body.p, id_b - b.body.p);
+    cr_expect_neq(strncmp(id, id_b, 36), 0);
+    cr_expect_eq(id[36], '"');
+    cr_expect_eq(memcmp(a.body.p, b.body.p, (size_t)(id - a.body.p)), 0);
+    cr_expect_str_eq(id + 36, id_b + 36);
+    answer_fini(&b);
+}

@@ -120,7 +120,7 @@ kafka-stop: ## stops it; the data stays
 	@actors/edge/broker/broker.sh stop "$${FTE_STATE_DIR:-var}"
 test: ## sets everything up and runs every test
 	@supervisor/setup.sh build run kafka test
-	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit $(BUILD)/bin/sim
+	@$(MAKE) --no-print-directory -j$$(nproc) build $(BUILD)/bin/test-unit $(BUILD)/bin/sim $(BUILD)/bin/attack
 	@$(MAKE) --no-print-directory -j$$(nproc) FAULTS=1 build
 	@BUILD=$(BUILD) test/run.sh all
 unit: ## only the unit tests

@@ -87,6 +87,13 @@ conn_phase(struct conn_house *h, struct conn *c, enum crowd_phase to)
     crowd_phase(h->crowd, &c->member, to, h->now_ms);
 }
 
+void
+conn_pause(struct conn_house *h, struct conn *c)
+{
+    h->paused += !c->paused;
+    c->paused = true;
+}
+
 bool
 conn_is_awaited(const struct conn *c)
 {
@@ -109,9 +116,17 @@ conn_look_again(struct conn_house *h, struct conn *c)
 static void
 linger(struct conn_house *h, struct conn *c)
 {
-    ssize_t n = recv(c->fd, h->scratch, sizeof(h->scratch), 0);
+    ssize_t n;
 
-    c->dropped += n > 0 ? (size_t)n : 0;
+    if (h->linger_left == 0) {
+        conn_pause(h, c);
+        return;
+    }
+    n = recv(c->fd, h->scratch, sizeof(h->scratch), 0);
+    if (n > 0) {
+        c->dropped += (size_t)n;
+        h->linger_left -= h->linger_left < (size_t)n ? h->linger_left : (size_t)n;
+    }
     if (n == 0 || (n < 0 && errno != EAGAIN) || c->dropped >= LINGER_BYTES) {
         conn_end(h, c);
     } else if (n > 0) {
@@ -154,22 +169,33 @@ write_out(struct conn_house *h, struct conn *c)
     answered(h, c);
 }
 
-void
-conn_refuse(struct conn_house *h, struct conn *c, const struct job *job, struct refusal bad)
+/* A refusal as the client prefers it, where it could say so. */
+static void
+write_refusal(struct conn_house *h, struct conn *c, struct refusal bad, unsigned wait_s)
 {
+    const struct request *r = c->job != NULL && c->job->sound ? &c->job->request : NULL;
     struct answer a = {0};
 
-    if (job != NULL) {
-        h->set.refuse(&job->request, &a, bad.status, bad.detail);
+    if (r != NULL) {
+        h->set.refuse(r, &a, bad.status, bad.detail);
     } else {
         answer_problem(&a, bad.status, bad.detail, NULL);
     }
-    answer_encode(&a, job != NULL && job->request.head_only, false, &c->out);
+    if (wait_s > 0) {
+        answer_header(&a, "Retry-After", "%u", wait_s);
+    }
+    answer_encode(&a, r != NULL && r->head_only, c->keep, &c->out);
     answer_fini(&a);
     meter_request(h->set.meter, "refused", bad.status, 0);
-    c->keep = false;
-    conn_forget(c);
     job_free(&c->job);
+}
+
+void
+conn_refuse(struct conn_house *h, struct conn *c, struct refusal bad)
+{
+    c->keep = false;
+    write_refusal(h, c, bad, 0);
+    conn_forget(c);
     conn_phase(h, c, CROWD_WRITE);
     write_out(h, c);
 }
@@ -178,22 +204,19 @@ conn_refuse(struct conn_house *h, struct conn *c, const struct job *job, struct 
 void
 conn_refuse_flood(struct conn_house *h, struct conn *c, unsigned wait_s)
 {
-    struct answer a = {0};
+    static const struct refusal flood = {
+        429, "Too many requests came from your network address. Please wait a little."};
+    const struct request *r = c->job != NULL && c->job->sound ? &c->job->request : NULL;
 
-    h->set.refuse(&c->job->request, &a, 429,
-                  "Too many requests came from your network address. Please wait a little.");
-    answer_header(&a, "Retry-After", "%u", wait_s);
-    c->keep = h->set.proxies > 0 && c->job->request.keep && c->job->request.length == 0;
     c->rude = h->set.proxies == 0;
-    answer_encode(&a, c->job->request.head_only, c->keep, &c->out);
-    answer_fini(&a);
-    meter_request(h->set.meter, "refused", 429, 0);
-    job_free(&c->job);
-    if (c->rude) {
+    c->keep = !c->rude && r != NULL && r->keep && r->length == 0 &&
+              request_header(r, "Transfer-Encoding") == NULL;
+    write_refusal(h, c, flood, wait_s);
+    if (!c->keep) {
         conn_forget(c);
-        conn_phase(h, c, CROWD_PENANCE);
-    } else {
-        conn_phase(h, c, CROWD_WRITE);
+    }
+    conn_phase(h, c, c->rude ? CROWD_PENANCE : CROWD_WRITE);
+    if (!c->rude) {
         write_out(h, c);
     }
 }
@@ -257,9 +280,9 @@ conn_late(struct conn_house *h, struct conn *c)
     }
     h->reaped += c->member.phase != CROWD_LINGER && c->member.phase != CROWD_IDLE;
     if (c->member.phase == CROWD_HEAD && conn_unused(c).n > 0) {
-        conn_refuse(h, c, NULL, head);
+        conn_refuse(h, c, head);
     } else if (c->member.phase == CROWD_BODY) {
-        conn_refuse(h, c, c->job, body);
+        conn_refuse(h, c, body);
     } else {
         conn_end(h, c);
     }

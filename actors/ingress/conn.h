@@ -11,7 +11,7 @@
 struct conn {
     struct crowd_member member; /* the first, so that a member is its conn */
     int fd;                     /* -1: ended, its memory is given back soon */
-    bool paused;                /* nothing is read: all together keep too much */
+    bool paused;                /* nothing is read until the next conn_resume() */
     bool forgiven;              /* an empty line came before the request */
     bool keep;                  /* after this answer, another request may follow */
     bool rude;                  /* it ends without courtesy: its address asks too much */
@@ -36,6 +36,7 @@ struct conn_house {
     unsigned reaped;    /* ended because they were too slow, or others needed the room */
     unsigned working;   /* jobs that are out */
     unsigned paused;    /* connections */
+    size_t linger_left; /* bytes that may still be thrown away before the next conn_resume() */
     char scratch[CONN_READ];
 };
 
@@ -47,7 +48,7 @@ void conn_event(struct conn_house *h, struct conn *c);
 void conn_late(struct conn_house *h, struct conn *c);
 /* Its answer has come back. Takes the job. */
 void conn_answer(struct conn_house *h, struct job *job);
-/* Goes on reading those that were paused, as far as there is room. */
+/* Goes on reading those that were paused. To be called some fifty times a second. */
 void conn_resume(struct conn_house *h);
 /* Ends it, whatever it is at, but for CROWD_WORK. */
 void conn_end(struct conn_house *h, struct conn *c);
@@ -63,6 +64,8 @@ void conn_phase(struct conn_house *h, struct conn *c, enum crowd_phase to);
 bool conn_is_awaited(const struct conn *c);
 /* Edges come once: what is left unread now is told again in the next turn. */
 void conn_look_again(struct conn_house *h, struct conn *c);
+/* Reads no more of it until conn_resume(). */
+void conn_pause(struct conn_house *h, struct conn *c);
 /* Reads what there is, for one turn, and goes on with it. */
 void conn_take_in(struct conn_house *h, struct conn *c);
 /* Goes on with what came, as far as it goes. */
@@ -70,10 +73,9 @@ void conn_advance(struct conn_house *h, struct conn *c);
 /* What came and was not used yet; and away with it. */
 struct str conn_unused(const struct conn *c);
 void conn_forget(struct conn *c);
-/* Refuses what came, and ends the connection: where the next request begins can't be told. `job`
- * may be NULL, where the head could not be read. */
-void conn_refuse(struct conn_house *h, struct conn *c, const struct job *job, struct refusal bad);
-/* Refuses the job, since its address asks far more than it may. */
+/* Refuses what came, and ends the connection: where the next request begins can't be told. */
+void conn_refuse(struct conn_house *h, struct conn *c, struct refusal bad);
+/* Refuses it since its address asks far more than it may. */
 void conn_refuse_flood(struct conn_house *h, struct conn *c, unsigned wait_s);
 
 #endif

@@ -10,7 +10,10 @@
 #include <sys/socket.h>
 
 #define SMALL_BODY (16 * 1024) /* bodies are read so far, however much others keep */
-#define YOUNG_MS 1000          /* a body that is awaited for so long may be ended for another */
+#define LINGER_PACE                                                                                \
+    (1024 * 1024)     /* bytes thrown away between two conn_resume(), of all together              \
+                       */
+#define YOUNG_MS 1000 /* a body that is awaited for so long may be ended for another */
 
 /* --- what came ----------------------------------------------------------------------------- */
 
@@ -84,7 +87,7 @@ expect_body(struct conn_house *h, struct conn *c)
         bad = request_check_body(r);
     }
     if (bad.status != 0) {
-        conn_refuse(h, c, c->job, bad);
+        conn_refuse(h, c, bad);
         return;
     }
     conn_phase(h, c, CROWD_BODY);
@@ -111,22 +114,37 @@ begin_job(struct conn_house *h, struct conn *c, size_t n)
     buf_add(&job->head, conn_unused(c).p, n);
     used(c, n);
     bad = heading_parse(job->head.p, n, &job->heading);
-    if (bad.status != 0) {
-        conn_refuse(h, c, NULL, bad);
-        return;
-    }
     inet_ntop(AF_INET, &address, peer, sizeof(peer));
-    bad = request_init(&job->heading, peer, h->set.proxies, &job->request);
-    if (bad.status != 0) {
-        conn_refuse(h, c, job, bad);
-        return;
+    if (bad.status == 0) {
+        bad = request_init(&job->heading, peer, h->set.proxies, &job->request);
+        job->sound = true;
     }
-    wait_s = rate_take(h->set.flood, job->request.address, RATE_LOOK, h->now_ms);
+    wait_s =
+        rate_take(h->set.flood, job->sound ? job->request.address : peer, RATE_LOOK, h->now_ms);
     if (wait_s > 0) {
         conn_refuse_flood(h, c, wait_s);
-        return;
+    } else if (bad.status != 0) {
+        conn_refuse(h, c, bad);
+    } else {
+        expect_body(h, c);
     }
-    expect_body(h, c);
+}
+
+/* What came is no head. */
+static void
+refuse_head(struct conn_house *h, struct conn *c, struct refusal bad)
+{
+    struct in_addr address = {.s_addr = c->member.address};
+    char peer[INET_ADDRSTRLEN];
+    unsigned wait_s;
+
+    inet_ntop(AF_INET, &address, peer, sizeof(peer));
+    wait_s = rate_take(h->set.flood, peer, RATE_LOOK, h->now_ms);
+    if (wait_s > 0) {
+        conn_refuse_flood(h, c, wait_s);
+    } else {
+        conn_refuse(h, c, bad);
+    }
 }
 
 static void
@@ -148,11 +166,11 @@ read_head(struct conn_house *h, struct conn *c)
         begin_job(h, c, head_n);
         break;
     case HEADING_BAD:
-        conn_refuse(h, c, NULL, unsound);
+        refuse_head(h, c, unsound);
         break;
     case HEADING_MORE:
         if (n == HEADING_MAX) {
-            conn_refuse(h, c, NULL, too_long);
+            refuse_head(h, c, too_long);
         }
         break;
     }
@@ -186,7 +204,7 @@ weigh(struct conn_house *h, struct conn *c)
     while ((leaver = crowd_weigh(h->crowd, &c->member, bytes)) != NULL) {
         if (leaver == &c->member) {
             if (conn_is_awaited(c)) {
-                conn_refuse(h, c, c->job, full);
+                conn_refuse(h, c, full);
             }
             return;
         }
@@ -245,8 +263,7 @@ conn_take_in(struct conn_house *h, struct conn *c)
 {
     for (size_t taken = 0; conn_is_awaited(c);) {
         if (must_pause(h, c)) {
-            h->paused += !c->paused;
-            c->paused = true;
+            conn_pause(h, c);
             return;
         }
         if (taken >= CONN_READ) {
@@ -267,12 +284,13 @@ conn_take_in(struct conn_house *h, struct conn *c)
     }
 }
 
-void
-conn_resume(struct conn_house *h)
+/* Those of a phase that were paused. */
+static void
+resume(struct conn_house *h, enum crowd_phase phase)
 {
-    struct crowd_member *m = h->paused > 0 ? crowd_first(h->crowd, CROWD_BODY) : NULL;
+    struct crowd_member *m = crowd_first(h->crowd, phase);
 
-    while (m != NULL && !crowd_is_full(h->crowd)) {
+    while (m != NULL && h->paused > 0) {
         struct conn *c = (struct conn *)m;
         m = m->next;
         if (c->paused) {
@@ -280,5 +298,17 @@ conn_resume(struct conn_house *h)
             h->paused--;
             conn_look_again(h, c);
         }
+    }
+}
+
+void
+conn_resume(struct conn_house *h)
+{
+    h->linger_left = LINGER_PACE;
+    if (h->paused > 0) {
+        resume(h, CROWD_LINGER);
+    }
+    if (h->paused > 0 && !crowd_is_full(h->crowd)) {
+        resume(h, CROWD_BODY);
     }
 }

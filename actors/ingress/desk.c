@@ -15,6 +15,7 @@ struct desk {
     struct loop *loop;
     struct loop_watch *watch;
     void (*flush)(void *context);
+    void (*waiting)(bool begins);
     void *context;
     int wake_fd;
     bool draining;
@@ -48,7 +49,8 @@ take_errands(void *arg, int events)
 }
 
 struct desk *
-desk_open(struct loop *loop, void (*flush)(void *context), void *context)
+desk_open(struct loop *loop, void (*flush)(void *context), void (*waiting)(bool begins),
+          void *context)
 {
     struct desk *d = xcalloc(1, sizeof(*d));
 
@@ -56,6 +58,7 @@ desk_open(struct loop *loop, void (*flush)(void *context), void *context)
     d->tail = &d->head;
     d->loop = loop;
     d->flush = flush;
+    d->waiting = waiting;
     d->context = context;
     d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert(d->wake_fd >= 0);
@@ -117,6 +120,14 @@ desk_free(struct desk **d_p)
     }
 }
 
+static void
+tell_waiting(const struct desk *d, bool begins)
+{
+    if (d->waiting != NULL) {
+        d->waiting(begins);
+    }
+}
+
 /* Puts it into the queue; false where the desk is closed. */
 static bool
 hand_over(struct desk *d, struct errand *e)
@@ -164,6 +175,7 @@ desk_ask(struct desk *d, struct errand *e, int64_t timeout_ms)
     }
     e->desk = d;
     e->owners = 1;
+    tell_waiting(d, true);
     pthread_mutex_lock(&d->mutex);
     if (hand_over(d, e)) {
         int late = 0;
@@ -177,6 +189,7 @@ desk_ask(struct desk *d, struct errand *e, int64_t timeout_ms)
         }
     }
     pthread_mutex_unlock(&d->mutex);
+    tell_waiting(d, false);
     return err;
 }
 

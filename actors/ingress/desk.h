@@ -33,9 +33,11 @@ struct errand {
     int owners;
 };
 
-/* Takes errands in `loop`; `context` is handed to each begin(), and to `flush` (may be NULL) when
+/* `waiting` (may be NULL) is told by a worker that it begins to wait, and that it has waited.
+ * Takes errands in `loop`; `context` is handed to each begin(), and to `flush` (may be NULL) when
  * all that lay there has begun: the place to send together what they ask of the same service. */
-struct desk *desk_open(struct loop *loop, void (*flush)(void *context), void *context);
+struct desk *desk_open(struct loop *loop, void (*flush)(void *context),
+                       void (*waiting)(bool begins), void *context);
 /* From now on nothing is taken in (ERR_UNAVAILABLE); what has begun goes on. */
 void desk_drain(struct desk *d);
 /* True if no errand is open. */

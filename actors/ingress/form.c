@@ -234,17 +234,18 @@ static int
 parse_json(struct str body, json_t **ret, struct buf *why)
 {
     json_error_t error;
+    struct str text = str_trim(body);
 
+    /* Seen before it is parsed: a large body of anything else costs some milliseconds. */
+    if (text.n > 0 && text.p[0] != '{') {
+        buf_add_c(why, "The body must be a JSON object.");
+        return ERR_MALFORMED;
+    }
     *ret =
         json_loadb(body.p ? body.p : "", body.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (*ret == NULL) {
         buf_printf(why, "The body is not valid JSON: line %d, column %d.", error.line,
                    error.column);
-        return ERR_MALFORMED;
-    }
-    if (!json_is_object(*ret)) {
-        buf_add_c(why, "The body must be a JSON object.");
-        json_decref(*ret);
         return ERR_MALFORMED;
     }
     return 0;

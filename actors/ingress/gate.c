@@ -16,8 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BACKLOG 4096    /* the system's own limit is not above it */
-#define ACCEPT_TURN 128 /* connections that are taken before others have their turn */
+#define BACKLOG 4096   /* the system's own limit is not above it */
+#define ACCEPT_TURN 16 /* connections that are taken before others have their turn */
 #define EVENTS 256
 #define REST_MS 100 /* without descriptors, nothing is accepted for so long */
 #define FAREWELL_MS 2000

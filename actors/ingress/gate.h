@@ -33,6 +33,7 @@ struct job {
     /* private */
     struct conn *conn;
     struct buf head;
+    bool sound; /* the head could be read */
     struct heading heading;
 };
 

@@ -25,7 +25,7 @@
 
 /* Requests of any kind that an address may make: so many a second, or, where FTE_RATE_LIMIT allows
  * more than that many looks, those. */
-#define FLOOD_SECOND 100
+#define FLOOD_SECOND 50
 #define FLOOD_WINDOW_MS 2000
 
 static int ingress_init(struct actor *self);
@@ -311,7 +311,7 @@ ingress_init(struct actor *self)
     memcpy(&seed_bits, seed.b, sizeof(seed_bits));
     open_rates(in, seed_bits);
     in->meter = meter_new();
-    in->desk = desk_open(actor_loop(self), append_flush, in);
+    in->desk = desk_open(actor_loop(self), append_flush, server_wait, in);
     in->pg = actor_pg_open(self, NULL, NULL);
     return start_server(in);
 }

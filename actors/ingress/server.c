@@ -5,6 +5,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define RUNNING_PER_CORE 2
 
 struct server {
     struct server_settings set;
@@ -13,6 +16,7 @@ struct server {
     pthread_cond_t some;
     struct job *first, **last_p; /* they wait for a thread */
     bool closing;
+    unsigned running, running_max; /* threads that have a request and don't wait */
     unsigned thread_n;
     pthread_t threads[];
 };
@@ -40,16 +44,44 @@ next_job(struct server *s)
     struct job *job;
 
     pthread_mutex_lock(&s->mutex);
-    while (s->first == NULL && !s->closing) {
+    while (!s->closing && (s->first == NULL || s->running >= s->running_max)) {
         pthread_cond_wait(&s->some, &s->mutex);
     }
     job = s->first;
     if (job != NULL) {
+        s->running++;
         s->first = job->next;
         s->last_p = s->first != NULL ? s->last_p : &s->first;
     }
     pthread_mutex_unlock(&s->mutex);
     return job;
+}
+
+/* One thread less is running: another may take what waits. */
+static void
+rest(struct server *s)
+{
+    s->running--;
+    if (s->first != NULL) {
+        pthread_cond_signal(&s->some);
+    }
+}
+
+/* Whose thread this is. */
+static _Thread_local struct server *own;
+
+void
+server_wait(bool begins)
+{
+    struct server *s = own;
+
+    pthread_mutex_lock(&s->mutex);
+    if (begins) {
+        rest(s);
+    } else {
+        s->running++;
+    }
+    pthread_mutex_unlock(&s->mutex);
 }
 
 /* --- a thread -------------------------------------------------------------------------------- */
@@ -60,6 +92,7 @@ work(void *arg)
     struct server *s = arg;
     struct job *job;
 
+    own = s;
     while ((job = next_job(s)) != NULL) {
         struct answer a = {0};
         const char *route = s->set.serve(s->set.context, &job->request, &a);
@@ -68,6 +101,9 @@ work(void *arg)
                       (double)(clock_unix_us() - job->start_us) / 1e6);
         answer_fini(&a);
         gate_answer(s->gate, job);
+        pthread_mutex_lock(&s->mutex);
+        rest(s);
+        pthread_mutex_unlock(&s->mutex);
     }
     return NULL;
 }
@@ -83,6 +119,7 @@ server_start(const struct server_settings *settings, struct buf *ret_why)
     s->set.gate.take = take;
     s->set.gate.context = s;
     s->last_p = &s->first;
+    s->running_max = RUNNING_PER_CORE * (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->some, NULL);
     s->gate = gate_open(&s->set.gate, ret_why);

@@ -73,7 +73,7 @@ turn_until(struct loop *l, atomic_int *count, int want)
 Test(desk, serves_errands_of_many_threads)
 {
     struct loop *l = loop_new();
-    struct desk *d = desk_open(l, NULL, NULL);
+    struct desk *d = desk_open(l, NULL, NULL, NULL);
     pthread_t threads[8];
     intptr_t right = 0;
     void *got;
@@ -108,7 +108,7 @@ ask_in_vain(void *arg)
 Test(desk, leaves_an_errand_to_the_loop_when_its_worker_gives_up)
 {
     struct loop *l = loop_new();
-    struct desk *d = desk_open(l, NULL, NULL);
+    struct desk *d = desk_open(l, NULL, NULL, NULL);
     pthread_t thread;
     void *err;
 
@@ -141,7 +141,7 @@ ask_long(void *arg)
 Test(desk, tells_those_who_wait_when_it_closes)
 {
     struct loop *l = loop_new();
-    struct desk *d = desk_open(l, NULL, NULL);
+    struct desk *d = desk_open(l, NULL, NULL, NULL);
     int64_t start = clock_ms();
     pthread_t thread;
     void *err;
@@ -162,7 +162,7 @@ Test(desk, tells_those_who_wait_when_it_closes)
 Test(desk, takes_nothing_in_while_it_drains)
 {
     struct loop *l = loop_new();
-    struct desk *d = desk_open(l, NULL, NULL);
+    struct desk *d = desk_open(l, NULL, NULL, NULL);
     struct sum *s = sum_new(1, 2);
 
     desk_drain(d);

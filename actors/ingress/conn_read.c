@@ -9,11 +9,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define SMALL_BODY (16 * 1024) /* bodies are read so far, however much others keep */
-#define LINGER_PACE                                                                                \
-    (1024 * 1024)     /* bytes thrown away between two conn_resume(), of all together              \
-                       */
-#define YOUNG_MS 1000 /* a body that is awaited for so long may be ended for another */
+#define RESUME_MAX 64             /* connections that go on at a time */
+#define SMALL_BODY (16 * 1024)    /* bodies are read so far, however much others keep */
+#define LINGER_PACE (1024 * 1024) /* bytes thrown away in a time, of all together */
+#define YOUNG_MS 1000             /* a body that is awaited for so long may be ended for another */
 
 /* --- what came ----------------------------------------------------------------------------- */
 
@@ -205,6 +204,8 @@ weigh(struct conn_house *h, struct conn *c)
         if (leaver == &c->member) {
             if (conn_is_awaited(c)) {
                 conn_refuse(h, c, full);
+            } else if (c->member.phase == CROWD_WRITE) {
+                conn_end(h, c);
             }
             return;
         }
@@ -284,18 +285,20 @@ conn_take_in(struct conn_house *h, struct conn *c)
     }
 }
 
-/* Those of a phase that were paused. */
+/* Those of a phase that were paused, up to so many: the rest wouldn't find room. */
 static void
 resume(struct conn_house *h, enum crowd_phase phase)
 {
     struct crowd_member *m = crowd_first(h->crowd, phase);
+    int left = RESUME_MAX;
 
-    while (m != NULL && h->paused > 0) {
+    while (m != NULL && h->paused > 0 && left > 0) {
         struct conn *c = (struct conn *)m;
         m = m->next;
         if (c->paused) {
             c->paused = false;
             h->paused--;
+            left--;
             conn_look_again(h, c);
         }
     }

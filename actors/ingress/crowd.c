@@ -51,8 +51,9 @@ crowd_limit(enum crowd_phase phase)
         return 15000;
     case CROWD_HEAD:
     case CROWD_BODY:
-    case CROWD_WRITE:
         return 5000;
+    case CROWD_WRITE:
+        return 10000;
     case CROWD_LINGER:
         return 2000;
     case CROWD_PENANCE:
@@ -66,25 +67,31 @@ crowd_limit(enum crowd_phase phase)
 
 /* --- who has to leave ------------------------------------------------------------------------ */
 
-/* One that has its answer, or is to have it, may not be taken it from. */
-static bool
-can_leave(enum crowd_phase phase)
-{
-    return phase == CROWD_IDLE || phase == CROWD_HEAD || phase == CROWD_BODY;
-}
+/* An answer is taken from nobody. */
+#define AWAITED (1U << CROWD_IDLE | 1U << CROWD_HEAD | 1U << CROWD_BODY)
+/* But where memory is short, from who doesn't read it. */
+#define KEEPING (1U << CROWD_HEAD | 1U << CROWD_BODY | 1U << CROWD_WRITE)
 
-struct crowd_member *
-crowd_leaver(const struct crowd *c)
+/* Of these phases, whoever is nearest to the deadline. */
+static struct crowd_member *
+nearest(const struct crowd *c, unsigned phases)
 {
     struct crowd_member *found = NULL;
 
     for (enum crowd_phase i = 0; i < CROWD_PHASES; i++) {
         struct crowd_member *m = c->phases[i];
-        if (m != NULL && can_leave(i) && (found == NULL || m->until_ms < found->until_ms)) {
+        if (m != NULL && (phases & 1U << i) != 0 &&
+            (found == NULL || m->until_ms < found->until_ms)) {
             found = m;
         }
     }
     return found;
+}
+
+struct crowd_member *
+crowd_leaver(const struct crowd *c)
+{
+    return nearest(c, AWAITED);
 }
 
 static struct crowd_member *
@@ -92,7 +99,7 @@ leaver_of(const struct crowd_home *home)
 {
     struct crowd_member *m = home->members;
 
-    while (m != NULL && !can_leave(m->phase)) {
+    while (m != NULL && (AWAITED & 1U << m->phase) == 0) {
         m = m->home_next;
     }
     return m;
@@ -193,7 +200,7 @@ crowd_weigh(struct crowd *c, struct crowd_member *m, size_t bytes)
     if (c->bytes <= c->bytes_max) {
         return NULL;
     }
-    leaver = c->phases[CROWD_BODY] != NULL ? c->phases[CROWD_BODY] : c->phases[CROWD_HEAD];
+    leaver = nearest(c, KEEPING);
     return leaver != NULL ? leaver : m;
 }
 
@@ -211,24 +218,10 @@ crowd_first(const struct crowd *c, enum crowd_phase phase)
 
 /* --- deadlines ------------------------------------------------------------------------------- */
 
-static struct crowd_member *
-next_late(const struct crowd *c)
-{
-    struct crowd_member *found = NULL;
-
-    for (enum crowd_phase i = 0; i < CROWD_PHASES; i++) {
-        struct crowd_member *m = c->phases[i];
-        if (m != NULL && i != CROWD_WORK && (found == NULL || m->until_ms < found->until_ms)) {
-            found = m;
-        }
-    }
-    return found;
-}
-
 struct crowd_member *
 crowd_late(const struct crowd *c, int64_t now_ms)
 {
-    struct crowd_member *m = next_late(c);
+    struct crowd_member *m = nearest(c, ~(1U << CROWD_WORK));
 
     return m != NULL && m->until_ms <= now_ms ? m : NULL;
 }
@@ -236,7 +229,7 @@ crowd_late(const struct crowd *c, int64_t now_ms)
 int
 crowd_wait_ms(const struct crowd *c, int64_t now_ms)
 {
-    const struct crowd_member *m = next_late(c);
+    const struct crowd_member *m = nearest(c, ~(1U << CROWD_WORK));
 
     if (m == NULL) {
         return -1;

@@ -51,8 +51,8 @@ void crowd_enter(struct crowd *c, struct crowd_member *m, uint32_t address, int6
 void crowd_leave(struct crowd *c, struct crowd_member *m);
 /* The deadline is set anew, even where the phase is the same. */
 void crowd_phase(struct crowd *c, struct crowd_member *m, enum crowd_phase phase, int64_t now_ms);
-/* How much it keeps now. Returns who has to leave since all of them keep too much (`m` itself where
- * nobody else can), or NULL. */
+/* How much it keeps now. Returns who has to leave since all of them keep too much (it may be `m`,
+ * and is where nobody else can), or NULL. */
 struct crowd_member *crowd_weigh(struct crowd *c, struct crowd_member *m, size_t bytes);
 
 bool crowd_is_full(const struct crowd *c); /* by the bytes that are kept, up to a sixteenth */

@@ -23,7 +23,8 @@
 #define FAREWELL_MS 2000
 #define LATE_TURN 64 /* of those who are late */
 #define RESUME_MS 20
-#define RECEIVE_BYTES 65536 /* that the system keeps of one connection */
+#define RECEIVE_BYTES (64 * 1024) /* what the system keeps of one connection, */
+#define SEND_BYTES (128 * 1024)   /* and for it */
 
 struct gate {
     struct conn_house house;
@@ -273,13 +274,15 @@ open_listener(const struct gate_settings *set)
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)set->port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int receive = RECEIVE_BYTES;
+    int send = SEND_BYTES;
     int on = 1;
 
     inet_pton(AF_INET, set->bind, &a.sin_addr);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    /* These two are those of all that it accepts. */
+    /* These are those of all that it accepts. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive));
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send, sizeof(send));
     if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, BACKLOG) != 0) {
         int err = errno;
         close(fd);

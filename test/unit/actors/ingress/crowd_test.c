@@ -91,20 +91,24 @@ Test(crowd, tells_who_is_late_and_when_the_next_will_be)
 Test(crowd, keeps_only_so_many_bytes)
 {
     struct crowd *c = crowd_new(10, 0, 1000);
-    struct crowd_member head, body, last;
+    struct crowd_member slow, unread, last;
 
-    crowd_enter(c, &head, 1, 0);
-    crowd_enter(c, &body, 2, 1);
-    crowd_phase(c, &body, CROWD_BODY, 2);
-    crowd_enter(c, &last, 3, 3);
-    cr_expect_null(crowd_weigh(c, &head, 300));
-    cr_expect_null(crowd_weigh(c, &body, 700));
-    cr_expect_eq(crowd_weigh(c, &last, 1), &body, "a body first");
-    crowd_leave(c, &body);
+    crowd_enter(c, &unread, 1, 0);
+    crowd_phase(c, &unread, CROWD_WRITE, 0); /* until 10000 */
+    crowd_enter(c, &slow, 2, 1);
+    crowd_phase(c, &slow, CROWD_BODY, 2); /* until 5002 */
+    crowd_enter(c, &last, 3, 6000);
+    cr_expect_null(crowd_weigh(c, &unread, 300));
+    cr_expect_null(crowd_weigh(c, &slow, 600));
+    cr_expect_not(crowd_is_full(c));
+    cr_expect_null(crowd_weigh(c, &slow, 700));
+    cr_expect(crowd_is_full(c));
+    cr_expect_eq(crowd_weigh(c, &last, 1), &slow);
+    crowd_leave(c, &slow);
     cr_expect_null(crowd_weigh(c, &last, 700));
-    cr_expect_eq(crowd_weigh(c, &last, 701), &head);
-    crowd_leave(c, &head);
-    crowd_phase(c, &last, CROWD_WORK, 4);
+    cr_expect_eq(crowd_weigh(c, &last, 701), &unread, "who doesn't read");
+    crowd_leave(c, &unread);
+    crowd_phase(c, &last, CROWD_WORK, 6000);
     cr_expect_eq(crowd_weigh(c, &last, 2000), &last, "nobody else");
     crowd_leave(c, &last);
     crowd_free(&c);

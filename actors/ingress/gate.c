@@ -1,5 +1,6 @@
 #include "actors/ingress/gate.h"
 
+#include "actors/ingress/ban.h"
 #include "actors/ingress/conn.h"
 #include "proto/clock.h"
 
@@ -31,6 +32,7 @@ struct gate {
     pthread_t thread;
     int listener; /* -1: closed */
     int wake_fd;
+    struct ban ban;
     bool resting; /* until rest_until_ms */
     int64_t rest_until_ms;
     int64_t resume_ms;     /* when those who were paused are looked at */
@@ -72,6 +74,9 @@ admit(struct gate *g, int fd, uint32_t address)
     if (!crowd_make_room(g->house.crowd, address, &leaver)) {
         conn_reset(fd);
         meter_turned_away(g->house.set.meter, 1);
+        if (g->house.set.proxies == 0) {
+            ban_count(&g->ban, address, g->house.now_ms);
+        }
         return;
     }
     if (leaver != NULL) {
@@ -158,6 +163,7 @@ see_late(struct gate *g)
     if (g->house.now_ms >= g->resume_ms) {
         g->resume_ms = g->house.now_ms + RESUME_MS;
         conn_resume(&g->house);
+        ban_tidy(&g->ban, g->house.now_ms);
     }
     if (g->resting && g->listener >= 0 && g->house.now_ms >= g->rest_until_ms) {
         listen_to(g, true);
@@ -230,7 +236,7 @@ static int
 wait_ms(const struct gate *g)
 {
     int ms = crowd_wait_ms(g->house.crowd, g->house.now_ms);
-    int most = g->house.paused > 0 ? RESUME_MS : g->resting ? REST_MS : -1;
+    int most = g->house.paused > 0 ? RESUME_MS : g->resting || g->ban.n > 0 ? REST_MS : -1;
 
     return most >= 0 && (ms < 0 || ms > most) ? most : ms;
 }
@@ -309,7 +315,7 @@ gate_open(const struct gate_settings *settings, struct buf *ret_why)
                                settings->proxies > 0 ? 0 : settings->per_address, GATE_BYTES);
     g->house.now_ms = clock_ms();
     g->house.epoll = epoll_create1(EPOLL_CLOEXEC);
-    g->listener = listener;
+    g->listener = g->ban.listener = listener;
     g->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&g->mutex, NULL);
     e.data.ptr = &g->listener;

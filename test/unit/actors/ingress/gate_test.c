@@ -197,6 +197,41 @@ Test(gate, tells_a_flood_late_and_once_for_each_connection)
     close(again);
 }
 
+/* A connection that is under way from 127.0.0.`from`; true once it is there. */
+static bool
+connects(int from, int timeout_ms)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(0x7f000000U + (unsigned)from)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    bool there;
+
+    cr_assert_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    a.sin_port = htons((uint16_t)port);
+    connect(fd, (struct sockaddr *)&a, sizeof(a));
+    there = poll(&p, 1, timeout_ms) == 1;
+    close(fd);
+    return there;
+}
+
+Test(gate, has_connections_of_an_address_that_has_no_room_dropped_for_a_while)
+{
+    bool dropped = false;
+
+    start((struct gate_settings){.per_address = 1}, 1); /* ten requests a minute */
+    int fd = dial(2, GET GET GET GET GET GET GET GET GET GET GET GET);
+    hear(fd, "200 OK"); /* from now on it is at work or does penance, and has the only place */
+    for (int i = 0; i < 1000 && !dropped; i++) {
+        dropped = !connects(2, 300);
+    }
+    close(fd);
+    cr_expect(dropped);
+    expect_served(3);
+    cr_expect(connects(2, 10000), "not for ever");
+}
+
 Test(gate, takes_a_flood_from_behind_a_proxy_for_one_clients)
 {
     start((struct gate_settings){.per_address = 1, .proxies = 1}, 1);

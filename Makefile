@@ -2,8 +2,15 @@
 #   make V=1            shows the commands
 #   make SAN=address,undefined   builds the sanitizer tree build/address,undefined/
 #   make FAULTS=1       builds the tree build/faults/ with named fault points
+#   make FUZZ=1         builds the tree build/fuzz/, instrumented for test/fuzz/
 comma   := ,
 BUILD   := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(FAULTS),/faults)
+ifdef FUZZ
+BUILD   := build/fuzz
+SAN     := fuzzer-no-link,address,undefined
+CC      := clang
+CXX     := clang++
+endif
 FOLDERS := $(notdir $(patsubst %/,%,$(wildcard actors/*/)))
 ACTORS  := $(foreach a,$(FOLDERS),$(if $(wildcard actors/$a/$a.c),$a))
 MAINS   := $(foreach a,$(ACTORS),$(wildcard actors/$a/$a.c)) supervisor/supervisor.c supervisor/cli/fte.c
@@ -19,7 +26,8 @@ PKGS    := libzmq msgpack libpq jansson libcmark uuid openssl libcurl prometheus
 WARN    := -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wpointer-arith -Werror
 CWARN   := -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
-SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -Wno-format-truncation)
+SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined \
+	   $(if $(FUZZ),,-Wno-format-truncation))
 # Asked once, and quietly: on a bare machine `make run` installs pkg-config first.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -217,23 +225,19 @@ soak: ## the same for MIN=30 minutes on each log (LOG=kafka: only there; SOAK_AR
 	@for log in $(LOG); do FTE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 test/chaos/soak.py --minutes $(MIN) \
 		--kafka $$([ $$log = kafka ] && echo 1 || echo 0) $(SOAK_ARGS) || exit 1; done
 
-# Each target alone with the codecs that it drives; the corpus grows under build/, the seeds are in the tree.
+# Each target is linked with the instrumented library; the corpus grows under build/, the seeds are in the tree.
 FUZZ_SECONDS ?= 60
-FUZZBIN := $(FUZZSRC:test/fuzz/%.c=build/fuzz/%)
-build/fuzz/%: test/fuzz/%.c $(wildcard proto/*.c proto/*.h)
+$(BUILD)/bin/%_fuzz: $(BUILD)/test/fuzz/%_fuzz.o $(LIB)
 	@mkdir -p $(@D)
-	$(call say,FUZZ)clang -I. -D_GNU_SOURCE -std=c11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=undefined -o $@ $< $(wildcard proto/*.c) $(shell pkg-config --cflags --libs msgpack uuid openssl) -lunistring
+	$(call say,LD)$(CXX) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDLIBS)
+.SECONDARY: $(FUZZSRC:%.c=$(BUILD)/%.o)
 .PHONY: fuzz
-fuzz: $(FUZZBIN) ## the decoders under random bytes, FUZZ_SECONDS=60 each
-	@for f in $(FUZZBIN); do n=$${f##*/}; n=$${n%_fuzz}; mkdir -p build/fuzz/corpus/$$n; \
-		echo "  FUZZ  $$n for $(FUZZ_SECONDS) s"; \
-		$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -print_final_stats=1 \
-			-artifact_prefix=build/fuzz/$$n- build/fuzz/corpus/$$n test/fuzz/seeds/$$n test/fixture/protocol \
-			>build/fuzz/$$n.log 2>&1 || { tail -40 build/fuzz/$$n.log; exit 1; }; \
-		grep -E 'stat::(number_of_executed_units|peak_rss_mb)' build/fuzz/$$n.log; done
+fuzz: ## what reads from outside under random input, FUZZ_SECONDS=60 each, two at a time (FUZZ_TARGETS="rules http")
+	@supervisor/setup.sh build run kafka test
+	@$(MAKE) --no-print-directory -j$$(nproc) FUZZ=1 $(FUZZSRC:test/fuzz/%.c=build/fuzz/bin/%)
+	@test/fuzz/run.sh $(FUZZ_SECONDS) $(or $(FUZZ_TARGETS),$(patsubst test/fuzz/%_fuzz.c,%,$(FUZZSRC)))
 
 # The pages are assembled into the program.
 $(BUILD)/actors/ingress/page.o: $(wildcard actors/ingress/pages/*) docs/api.yaml
 
--include $(patsubst %.c,$(BUILD)/%.d,$(MAINS) $(LIBSRC) $(SUPSRC) $(TESTSRC) $(SIMSRC)) $(LIBCXX:%.cc=$(BUILD)/%.d)
+-include $(patsubst %.c,$(BUILD)/%.d,$(MAINS) $(LIBSRC) $(SUPSRC) $(TESTSRC) $(SIMSRC) $(FUZZSRC)) $(LIBCXX:%.cc=$(BUILD)/%.d)

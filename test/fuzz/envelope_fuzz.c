@@ -2,18 +2,7 @@
  * read is passed on as the same, with and without a section added. Run by `make fuzz`. */
 #include "proto/envelope.h"
 #include "proto/err.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-insist(bool ok)
-{
-    if (!ok) {
-        abort();
-    }
-}
+#include "test/fuzz/fuzz.h"
 
 /* Passes `e` on and reads it again. A section may take it over the limit of size, nothing else. */
 static void

@@ -2,18 +2,7 @@
  * read again as the same. Run by `make fuzz`. */
 #include "proto/err.h"
 #include "proto/head.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-insist(bool ok)
-{
-    if (!ok) {
-        abort();
-    }
-}
+#include "test/fuzz/fuzz.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs the tests: unit (with a throw-away PostgreSQL), simulation, then integration over the real processes.
-# Ends with the closing lines of the runners. Usage: test/run.sh [unit|simulation|integration|all|sanitized]
-# (default all). sanitized: with programs built by SAN=..., where any report is a failure.
+# Runs the tests: unit (with a throw-away PostgreSQL), simulation, then integration over the real processes. Ends
+# with the closing lines of the runners. Usage: test/run.sh [unit|simulation|integration|all|sanitized|threads]
+# (default all). sanitized: with programs built by SAN=..., where any report is a failure; threads: the same with
+# programs built by SAN=thread, and the tests of what has threads. Usage: test/run.sh threads [short]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -43,18 +44,35 @@ simulation() {
 
 # Reports go to files, since neither the log nor the exit code of a killed process can be relied on.
 sanitized() {
-    local reports=$work/reports report
-    mkdir "$reports"
-    chmod 0777 "$reports"
+    local reports=$work/reports
+    mkdir -m 0777 "$reports"
     export ASAN_OPTIONS=log_path=$reports/asan:detect_leaks=1:abort_on_error=0
     export UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1
     sanitized_tests
-    for report in "$reports"/*; do
+    count_reports "$reports"
+}
+
+count_reports() {
+    local report
+    for report in "$1"/*; do
         [ -e "$report" ] || continue
         failed=1
         head -n 60 "$report" >&2
     done
-    echo "sanitizers: $(find "$reports" -type f | wc -l) reports"
+    echo "sanitizers: $(find "$1" -type f | wc -l) reports"
+}
+
+# Threads have the ingress (CivetWeb's), the edge on Kafka (librdkafka's) and whatever speaks ZeroMQ. Libraries are
+# not instrumented: tsan.supp names them, each with its reason.
+threads() {
+    local reports=$work/reports
+    local tests=(test/integration/http_test.py test/integration/flow_test.py test/integration/edge_test.py)
+    local part=(-k "not shown_back and not unsound")
+    [ "$1" != short ] || part=(-k "smuggled or at_the_same_time or double_click or kafka and redelivered")
+    mkdir -m 0777 "$reports"
+    export TSAN_OPTIONS=log_path=$reports/tsan:exitcode=0:second_deadlock_stack=1:history_size=4:suppressions=$PWD/test/tsan.supp
+    FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider "${tests[@]}" "${part[@]}" || failed=1
+    count_reports "$reports"
 }
 
 # The programs' own tests, without those of the checkout (make run, the documents), of the browser, and those where
@@ -71,6 +89,7 @@ sanitized_tests() {
 
 case $what in
     sanitized) sanitized ;;
+    threads) threads "${2:-all}" ;;
     unit) unit ;;
     integration) integration ;;
     simulation) simulation ;;
@@ -80,7 +99,7 @@ case $what in
         integration
         ;;
     *)
-        echo "usage: test/run.sh [unit|simulation|integration|all|sanitized]" >&2
+        echo "usage: test/run.sh [unit|simulation|integration|all|sanitized|threads [short]]" >&2
         exit 64
         ;;
 esac

@@ -271,6 +271,11 @@ is_dangerous(struct str input)
 
     for (bool first = true; input.n > 0; first = false) {
         struct str value = take(&input, '\n');
+        if (first && input.n > 0 && input.p[0] == '\r') {
+            take(&input,
+                 '\r'); /* LF CR behind the version: CivetWeb drops both, and nothing else */
+            continue;
+        }
         if (value.n == 0 || value.p[value.n - 1] != '\r') {
             return true;
         }

@@ -86,8 +86,9 @@ log_fatal(int exit_code, const char *event, const char *format, ...)
 static char *
 next_slot(void)
 {
-    static char ring[RING][QUOTE_MAX * 4 + 8];
-    static unsigned at;
+    static _Thread_local char ring[RING][QUOTE_MAX * 4 + 8];
+    static _Thread_local unsigned at;
+
     return ring[at++ % RING];
 }
 

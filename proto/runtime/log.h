@@ -2,7 +2,8 @@
  *
  * Levels: debug; info; warn = trouble outside, we go on; error = this message failed; fatal = the
  * process ends. Values are quoted and escaped here. Nothing that a customer wrote, and nothing that
- * names a person, may be a value: ids, counts, codes and our own words only.
+ * names a person, may be a value: ids, counts, codes and our own words only. Any thread, after
+ * log_init().
  */
 #ifndef PROTO_RUNTIME_LOG_H
 #define PROTO_RUNTIME_LOG_H
@@ -31,7 +32,8 @@ _Noreturn void log_fatal(int exit_code, const char *event, const char *format, .
     __attribute__((format(printf, 3, 4)));
 
 /* A value made safe for a line (quotes, control characters and line ends escaped; cut at 200
- * bytes). Eight results may be in use at once (a ring). One thread. */
+ * bytes). Eight results may be in use at once in each thread (a ring): libraries have threads of
+ * their own that log (librdkafka). */
 const char *log_quote(const char *value);
 /* An id as text, from the same ring. */
 const char *log_id(struct id id);

@@ -35,7 +35,7 @@ static int port;
 static const char *
 checked_serve(void *context, struct request *r, struct answer *a)
 {
-    insist(r->path.n > 0 && r->path.n <= REQUEST_PATH_MAX);
+    insist(r->path.n <= REQUEST_PATH_MAX);
     insist(r->has_length || r->length == 0);
     insist(strlen(r->address) < sizeof(r->address));
     insist(r->info->num_headers < REQUEST_HEADERS_MAX);
@@ -261,6 +261,15 @@ is_number(struct str s)
     return s.n > 0;
 }
 
+/* CivetWeb drops line ends inside of the request line, which changes nothing of where the request
+ * ends: only what follows a whole one is judged. */
+static bool
+is_request_line(struct str s)
+{
+    return s.n > 10 && (memcmp(s.p + s.n - 10, " HTTP/1.0\r", 10) == 0 ||
+                        memcmp(s.p + s.n - 10, " HTTP/1.1\r", 10) == 0);
+}
+
 /* A reader of the first head that is stricter than any server: what it finds dangerous is what two
  * servers on the way could take for different requests. */
 static bool
@@ -269,13 +278,11 @@ is_dangerous(struct str input)
     size_t lengths = 0, hosts = 0;
     bool odd = false;
 
-    for (bool first = true; input.n > 0; first = false) {
+    if (!is_request_line(take(&input, '\n'))) {
+        return false;
+    }
+    while (input.n > 0) {
         struct str value = take(&input, '\n');
-        if (first && input.n > 0 && input.p[0] == '\r') {
-            take(&input,
-                 '\r'); /* LF CR behind the version: CivetWeb drops both, and nothing else */
-            continue;
-        }
         if (value.n == 0 || value.p[value.n - 1] != '\r') {
             return true;
         }
@@ -283,14 +290,12 @@ is_dangerous(struct str input)
         if (value.n == 0) {
             break;
         }
-        if (!first) {
-            struct str name = take(&value, ':');
-            odd = odd || !is_token(name) || memchr(value.p, '\r', value.n) != NULL;
-            lengths += same_name(name, "content-length");
-            hosts += same_name(name, "host");
-            odd = odd || same_name(name, "transfer-encoding") ||
-                  (same_name(name, "content-length") && !is_number(str_trim(value)));
-        }
+        struct str name = take(&value, ':');
+        odd = odd || !is_token(name) || memchr(value.p, '\r', value.n) != NULL;
+        lengths += same_name(name, "content-length");
+        hosts += same_name(name, "host");
+        odd = odd || same_name(name, "transfer-encoding") ||
+              (same_name(name, "content-length") && !is_number(str_trim(value)));
     }
     return lengths > 1 || hosts > 1 || odd;
 }

@@ -60,7 +60,7 @@ class Actor:
             self.socket.setsockopt(getattr(zmq, option), value)
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH)
         router = os.environ.get("FTE_ROUTER") or "ipc://%s/run/router.sock" % state
-        if router.startswith("tcp:"): keys(self.socket)
+        if router.startswith("tcp:"): keys(self.socket), self.socket.setsockopt(zmq.IPV6, int("[" in router))
         self.socket.connect(router)
         while not self.stop: self.turn()
         self.send(DRAIN)  # the router gives us nothing more

@@ -23,9 +23,10 @@ def word(path):
 class Guarded(System):
     """A router on this machine's socket and on a tcp port with keys; `host-b` is on its list, `stranger` has keys, too."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, host="127.0.0.1", alone=False):
+        """`alone`: the router listens on tcp and nowhere else."""
         self.directory, self.port = directory, free_port()
-        self.tcp = "tcp://127.0.0.1:%d" % self.port
+        self.tcp, self.alone = "tcp://%s:%d" % (host, self.port), alone
         for name in ("router", "host-b", "stranger"):
             assert keygen(directory, name).returncode == 0
         self.list = self.key("clients")
@@ -44,7 +45,8 @@ class Guarded(System):
         os.rename(self.list + ".new", self.list)
 
     def start_router(self):
-        return self.start(os.path.join(BIN, "fte-router"), stderr=open(self.log_path, "a"))
+        only = {"FTE_ROUTER": self.tcp, "FTE_ROUTER_LISTEN": ""} if self.alone else {}
+        return self.start(os.path.join(BIN, "fte-router"), env=only, stderr=open(self.log_path, "a"))
 
     def log(self):
         with open(self.log_path) as f:
@@ -173,6 +175,26 @@ def test_who_is_on_the_list_is_served_and_serves_and_this_machine_needs_no_keys(
     assert served(guarded, "far") and served(guarded, "near")
     assert far.ask("near", {})[0]["type"] == fte.RETURN and far.ask("far", {})[0]["type"] == fte.RETURN
     assert guarded.refused() == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_router_may_listen_on_tcp_alone(host):
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            if "[" in host:
+                pytest.skip("no IPv6 here")
+    with tempfile.TemporaryDirectory(prefix="fte-curve-") as directory:
+        s = Guarded(directory, host, alone=True)
+        try:
+            s.echo("far", **s.remote())
+            peer = s.outsider((zmq.IPV6, int("[" in host)), *s.curve())
+            assert peer.ask("far", {})[0]["type"] == fte.RETURN
+            # The number of a process on another machine is nobody's here.
+            assert peer.ask("router", {})[1]["deaths"] == 0 and not os.path.exists(os.path.join(directory, "r.sock"))
+        finally:
+            s.stop()
 
 
 def test_a_dead_worker_behind_tcp_is_noticed_by_its_silence_and_a_new_router_is_found(guarded):

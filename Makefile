@@ -31,7 +31,8 @@ SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-r
 # Asked once, and quietly: on a bare machine `make run` installs pkg-config first.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
-CPPFLAGS += -I. -D_GNU_SOURCE $(if $(FAULTS),-DFTE_FAULTS) $(PKG_CFLAGS)
+LLHTTP  := $(patsubst %,$(BUILD)/llhttp/%.o,api http llhttp)
+CPPFLAGS += -I. -isystem /usr/share/include/llhttp -D_GNU_SOURCE $(if $(FAULTS),-DFTE_FAULTS) $(PKG_CFLAGS)
 CFLAGS  += -std=c11 $(if $(SAN),-O1,-O2) -g $(WARN) $(CWARN) $(HARDEN) $(SANFLAG)
 CXXFLAGS += -std=c++17 $(if $(SAN),-O1,-O2) -g $(WARN) $(HARDEN) $(SANFLAG)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAG)
@@ -74,8 +75,13 @@ $(BUILD)/actors/triage/data.c: actors/triage/embed.sh actors/triage/triage.rules
 $(BUILD)/actors/triage/data.o: $(BUILD)/actors/triage/data.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# The package holds llhttp as sources only. Its warnings are its own.
+$(LLHTTP): $(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -w -DLLHTTP_STRICT_MODE=1 -c -o $@ $<
+
 $(LIB): $(LIBSRC:%.c=$(BUILD)/%.o) $(LIBCXX:%.cc=$(BUILD)/%.o) $(BUILD)/db/migrations.o \
-		$(BUILD)/actors/triage/data.o
+		$(BUILD)/actors/triage/data.o $(LLHTTP)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 $(BUILD)/libsupervisor.a: $(SUPSRC:%.c=$(BUILD)/%.o)
 	@mkdir -p $(@D)

@@ -1,48 +1,40 @@
 #include "actors/ingress/heading.h"
 
+#include <llhttp.h>
 #include <string.h>
 #include <strings.h>
 
 static const struct refusal fine = {0, NULL};
 static const struct refusal bad_line = {400, "The request's first line could not be understood."};
 static const struct refusal bad_field = {400, "A header line of the request is not sound."};
+static const struct refusal coded = {
+    400, "A body must come with Content-Length, not with Transfer-Encoding."};
 
-/* Not <ctype.h>: no locale may have a say in this. */
-static bool
-is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
+/* A part of the head, of which llhttp may tell in pieces that follow each other. */
+struct span {
+    const char *p;
+    size_t n;
+};
 
-static bool
-is_token_char(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-/* How many bytes of `p` up to its NUL are of a token. */
-static size_t
-token_length(const char *p)
-{
-    size_t n = 0;
-
-    while (is_token_char(p[n])) {
-        n++;
-    }
-    return n;
-}
+struct parse {
+    struct span target;
+    struct span names[HEADING_FIELDS + 1];
+    struct span values[HEADING_FIELDS + 1];
+    size_t field_n;
+};
 
 /* --- where it ends --------------------------------------------------------------------------- */
 
+/* llhttp is lenient where lines end and go on: what others could read in another way ends here. */
 enum heading_scan
 heading_scan(const char *p, size_t n, size_t *seen, size_t *ret_n)
 {
     for (size_t i = *seen; i < n; i++) {
         unsigned char c = (unsigned char)p[i];
         bool after_cr = i > 0 && p[i - 1] == '\r';
-        if (after_cr != (c == '\n') || (c < 0x20 && c != '\r' && c != '\n' && c != '\t') ||
-            c == 0x7f) {
+        bool folded = (c == ' ' || c == '\t') && i > 0 && p[i - 1] == '\n';
+        if (after_cr != (c == '\n') || folded ||
+            (c < 0x20 && c != '\r' && c != '\n' && c != '\t') || c == 0x7f) {
             return HEADING_BAD;
         }
         if (c == '\n' && i >= 3 && p[i - 2] == '\n') {
@@ -54,25 +46,92 @@ heading_scan(const char *p, size_t n, size_t *seen, size_t *ret_n)
     return HEADING_MORE;
 }
 
-/* --- the first line -------------------------------------------------------------------------- */
+/* --- what llhttp tells ----------------------------------------------------------------------- */
 
-static struct refusal
-parse_version(const char *p, int *ret_minor)
+static void
+extend(struct span *s, const char *p, size_t n)
 {
-    if (strncmp(p, "HTTP/", 5) != 0 || !is_digit(p[5]) || p[6] != '.' || !is_digit(p[7]) ||
-        p[8] != '\0') {
+    s->p = s->p != NULL ? s->p : p;
+    s->n = (size_t)(p + n - s->p);
+}
+
+static int
+on_target(llhttp_t *parser, const char *p, size_t n)
+{
+    struct parse *parse = parser->data;
+
+    extend(&parse->target, p, n);
+    return 0;
+}
+
+static int
+on_name(llhttp_t *parser, const char *p, size_t n)
+{
+    struct parse *parse = parser->data;
+
+    if (parse->field_n == HEADING_FIELDS) {
+        return HPE_USER;
+    }
+    extend(&parse->names[parse->field_n], p, n);
+    return 0;
+}
+
+static int
+on_value(llhttp_t *parser, const char *p, size_t n)
+{
+    struct parse *parse = parser->data;
+
+    extend(&parse->values[parse->field_n], p, n);
+    return 0;
+}
+
+static int
+on_field(llhttp_t *parser)
+{
+    struct parse *parse = parser->data;
+
+    parse->field_n++;
+    return 0;
+}
+
+/* The body is not its business. */
+static int
+on_whole(llhttp_t *parser)
+{
+    (void)parser;
+    return HPE_PAUSED;
+}
+
+/* Its word for what is wrong, as ours. */
+static struct refusal
+refusal_of(llhttp_errno_t error)
+{
+    switch ((int)error) { /* it has more of them than concern a head */
+    case HPE_PAUSED:
+        return fine;
+    case HPE_USER:
+        return (struct refusal){431, "The request has more than 63 headers."};
+    case HPE_INVALID_VERSION:
+        return (struct refusal){505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
+    case HPE_INVALID_CONTENT_LENGTH:
+        return (struct refusal){400, "Content-Length must be a whole number."};
+    case HPE_UNEXPECTED_CONTENT_LENGTH:
+        return (struct refusal){400, "Content-Length is given more than once, or with "
+                                     "Transfer-Encoding."};
+    case HPE_INVALID_TRANSFER_ENCODING:
+        return coded;
+    case HPE_INVALID_HEADER_TOKEN:
+        return bad_field;
+    default:
         return bad_line;
     }
-    if (p[5] != '1' || p[7] > '1') {
-        return (struct refusal){505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
-    }
-    *ret_minor = p[7] - '0';
-    return fine;
 }
+
+/* --- its parts ------------------------------------------------------------------------------- */
 
 /* /path?query, or http://authority/path?query: its parts are cut apart in place. */
 static bool
-parse_target(char *p, struct heading *h)
+take_target(char *p, struct heading *h)
 {
     char *query;
 
@@ -101,84 +160,88 @@ parse_target(char *p, struct heading *h)
     return *p == '/';
 }
 
-/* `line` is ended by NUL: method SP target SP version, and nothing else. */
-static struct refusal
-parse_line(char *line, struct heading *h)
+/* Method, target and version stand at the begin and one blank apart; llhttp skips more. */
+static bool
+line_is_plain(const char *head, const char *method, const struct span *target)
 {
-    size_t n = token_length(line);
-    char *target = line + n + 1;
-    char *space;
-
-    if (n == 0 || line[n] != ' ') {
-        return bad_line;
-    }
-    line[n] = '\0';
-    h->method = line;
-    space = strchr(target, ' ');
-    if (space == NULL) {
-        return bad_line;
-    }
-    *space = '\0';
-    if (!parse_target(target, h)) {
-        return bad_line;
-    }
-    return parse_version(space + 1, &h->minor);
+    return target->p == head + strlen(method) + 1 &&
+           target->p[target->n + sizeof(" HTTP/1.1") - 1] == '\r';
 }
 
-/* --- the fields ------------------------------------------------------------------------------ */
-
-static bool
-is_blank(char c)
+/* A part as a string: its NUL overwrites what stands behind it, a blank, a colon or a CR. */
+static char *
+text(char *head, struct span s)
 {
-    return c == ' ' || c == '\t';
+    char *p = head + (s.p - head);
+
+    p[s.n] = '\0';
+    return p;
 }
 
-/* `line` is ended by NUL at line[n]: name ":" value. A line that begins with a blank, which once
- * went on with the one before, has no name. */
 static bool
-parse_field(char *line, size_t n, struct heading_field *ret)
+take_field(char *head, struct span name, struct span value, struct heading_field *ret)
 {
-    size_t name_n = token_length(line);
-    char *end = line + n;
-    char *value = line + name_n + 1;
-
-    if (name_n == 0 || line[name_n] != ':') {
-        return false;
+    if (name.n == 0) {
+        return false; /* a line that begins with its colon */
     }
-    line[name_n] = '\0';
-    while (is_blank(*value)) {
-        value++;
+    while (value.n > 0 && (value.p[value.n - 1] == ' ' || value.p[value.n - 1] == '\t')) {
+        value.n--;
     }
-    while (end > value && is_blank(end[-1])) {
-        *--end = '\0';
-    }
-    *ret = (struct heading_field){line, value};
+    ret->name = text(head, name);
+    ret->value = value.p != NULL ? text(head, value) : "";
     return true;
+}
+
+/* How its body comes, and whether another request may follow. */
+static struct refusal
+take_framing(const llhttp_t *parser, struct heading *h)
+{
+    if ((parser->flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0) {
+        bool understood = (parser->flags & F_CHUNKED) != 0 && parser->http_minor == 1;
+        return (struct refusal){understood ? 501 : 400, coded.detail};
+    }
+    h->has_length = (parser->flags & F_CONTENT_LENGTH) != 0;
+    h->length = parser->content_length;
+    h->keep = llhttp_should_keep_alive(parser) != 0;
+    return fine;
 }
 
 struct refusal
 heading_parse(char *p, size_t n, struct heading *ret)
 {
-    char *end = p + n - 2; /* the empty line */
+    llhttp_settings_t settings;
+    llhttp_t parser;
+    struct parse parse = {0};
     struct refusal bad;
 
+    llhttp_settings_init(&settings);
+    settings.on_url = on_target;
+    settings.on_header_field = on_name;
+    settings.on_header_value = on_value;
+    settings.on_header_value_complete = on_field;
+    settings.on_headers_complete = on_whole;
+    llhttp_init(&parser, HTTP_REQUEST, &settings);
+    parser.data = &parse;
     *ret = (struct heading){0};
-    for (char *line = p, *next; line < end; line = next) {
-        char *cr = memchr(line, '\r', (size_t)(end - line));
-        *cr = '\0';
-        next = cr + 2;
-        if (line == p) {
-            bad = parse_line(line, ret);
-            if (bad.status != 0) {
-                return bad;
-            }
-        } else if (ret->field_n == HEADING_FIELDS) {
-            return (struct refusal){431, "The request has more than 63 headers."};
-        } else if (!parse_field(line, (size_t)(cr - line), &ret->fields[ret->field_n++])) {
+    bad = refusal_of(llhttp_execute(&parser, p, n));
+    if (bad.status == 0 && parser.http_major != 1) { /* it knows 0.9 and 2.0, too */
+        bad = refusal_of(HPE_INVALID_VERSION);
+    }
+    if (bad.status != 0) {
+        return bad;
+    }
+    ret->method = llhttp_method_name((llhttp_method_t)parser.method);
+    ret->minor = parser.http_minor;
+    if (!line_is_plain(p, ret->method, &parse.target)) {
+        return bad_line;
+    }
+    for (; ret->field_n < parse.field_n; ret->field_n++) {
+        if (!take_field(p, parse.names[ret->field_n], parse.values[ret->field_n],
+                        &ret->fields[ret->field_n])) {
             return bad_field;
         }
     }
-    return ret->method != NULL ? fine : bad_line;
+    return take_target(text(p, parse.target), ret) ? take_framing(&parser, ret) : bad_line;
 }
 
 const char *

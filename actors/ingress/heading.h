@@ -1,14 +1,17 @@
-/* heading - the head of an HTTP/1 request, read as RFC 9110 and 9112 write it and in no other way.
+/* heading - the head of an HTTP/1 request, read by llhttp (Node.js's parser), and in no other way
+ * than RFC 9110 and 9112 write it.
  *
  * Whatever two programs could read in two ways is refused, since that is what request smuggling is
- * made of: bare CR or LF, folded lines, blanks before a colon, controls, unknown forms of the
- * target. Pure.
+ * made of: two lengths, a length with Transfer-Encoding, blanks before a colon (llhttp); bare CR or
+ * LF, folded lines, controls, other forms of the target (here, since llhttp is lenient there).
+ * Pure.
  */
 #ifndef ACTORS_INGRESS_HEADING_H
 #define ACTORS_INGRESS_HEADING_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define HEADING_MAX 16384 /* bytes of a head, its empty line included */
 #define HEADING_FIELDS 63 /* header lines */
@@ -31,6 +34,9 @@ struct heading {
     const char *path;      /* starts with /; as sent, without the query */
     const char *query;     /* without the ?; "" where there is none */
     int minor;             /* HTTP/1.minor: 0 or 1 */
+    bool has_length;       /* a Content-Length is given */
+    uint64_t length;       /* bytes of the body */
+    bool keep;             /* another request may follow on the connection */
     size_t field_n;
     struct heading_field fields[HEADING_FIELDS];
 };
@@ -46,7 +52,7 @@ enum heading_scan {
 enum heading_scan heading_scan(const char *p, size_t n, size_t *seen, size_t *ret_n);
 
 /* Takes a head apart that heading_scan() found whole. NULs are written behind its parts, so that
- * they are C strings. Refuses with 400, 431 (too many fields) or 505. */
+ * they are C strings. Refuses with 400, 431 (too many fields), 501 (Transfer-Encoding) or 505. */
 struct refusal heading_parse(char *p, size_t n, struct heading *ret);
 
 /* The value of a field, NULL where absent; of several, the first. How many there are in *ret_count

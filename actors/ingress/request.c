@@ -111,43 +111,6 @@ find_address(const struct heading *h, const char *peer, unsigned proxies, char r
     ret[found.n] = '\0';
 }
 
-/* Content-Length as RFC 9110 has it: once, digits and nothing else. */
-static struct refusal
-read_length(struct request *r)
-{
-    int count;
-    int codings;
-    const char *value = heading_value(r->heading, "Content-Length", &count);
-    const char *coding = heading_value(r->heading, "Transfer-Encoding", &codings);
-
-    if (codings > 0) {
-        bool understood = count == 0 && codings == 1 && r->heading->minor == 1 &&
-                          strcasecmp(coding, "chunked") == 0;
-        return refuse(understood ? 501 : 400, "A body must come with Content-Length, not with "
-                                              "Transfer-Encoding.");
-    }
-    if (count > 1) {
-        return refuse(400, "Content-Length is given more than once.");
-    }
-    if (value == NULL) {
-        return fine;
-    }
-    r->has_length = true;
-    if (*value == '\0') {
-        return refuse(400, "Content-Length must be a whole number.");
-    }
-    for (const char *c = value; *c != '\0'; c++) {
-        if (*c < '0' || *c > '9') {
-            return refuse(400, "Content-Length must be a whole number.");
-        }
-        r->length = r->length * 10 + (size_t)(*c - '0');
-        if (c - value >= 15) {
-            return refuse(413, too_long);
-        }
-    }
-    return fine;
-}
-
 /* One Host, that could be one, and the one of the target where that names one. */
 static struct refusal
 check_host(const struct heading *h)
@@ -169,41 +132,21 @@ check_host(const struct heading *h)
     return fine;
 }
 
-/* Is `word` in a list such as "keep-alive, upgrade"? */
-static bool
-lists(const char *list, const char *word)
-{
-    for (const char *p = list; p != NULL && *p != '\0';) {
-        size_t n = strcspn(p, ",");
-        struct str entry = str_trim((struct str){p, n});
-        if (entry.n == strlen(word) && strncasecmp(entry.p, word, entry.n) == 0) {
-            return true;
-        }
-        p += n + (p[n] == ',');
-    }
-    return false;
-}
-
 struct refusal
 request_init(const struct heading *heading, const char *peer, unsigned proxies, struct request *ret)
 {
-    const char *connection = heading_value(heading, "Connection", NULL);
-    struct refusal bad;
-
-    *ret = (struct request){.heading = heading};
+    *ret = (struct request){.heading = heading,
+                            .has_length = heading->has_length,
+                            .length = heading->length,
+                            .keep = heading->keep};
     ret->path = str_of(heading->path);
     ret->query = str_of(heading->query);
     ret->head_only = strcmp(heading->method, "HEAD") == 0;
-    ret->keep = heading->minor > 0 ? !lists(connection, "close") : lists(connection, "keep-alive");
     ret->html = accept_prefers_html(heading_value(heading, "Accept", NULL));
     ret->media = form_media(heading_value(heading, "Content-Type", NULL));
     find_address(heading, peer, proxies, ret->address);
     if (ret->path.n > REQUEST_PATH_MAX) {
         return refuse(414, "The path is longer than 512 bytes.");
-    }
-    bad = read_length(ret);
-    if (bad.status != 0) {
-        return bad;
     }
     return check_host(heading);
 }

@@ -22,7 +22,7 @@ struct request {
     struct str query; /* without the ? */
     bool head_only;   /* HEAD */
     bool html;        /* the client would rather have a page than JSON */
-    size_t length;    /* Content-Length; 0 where there is none */
+    uint64_t length;  /* Content-Length; 0 where there is none */
     bool has_length;
     bool keep; /* the client would keep the connection */
     enum form_media media;

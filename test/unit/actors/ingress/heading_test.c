@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,8 @@ ParameterizedTestParameters(heading, knows_where_a_head_ends)
         {"GET / HTTP/1.1\r\nA: \x1b", 0, HEADING_BAD, 0},
         {"GET / HTTP/1.1\r\nA: \x7f", 0, HEADING_BAD, 0},
         {"GET / HTTP/1.1\r\nA: \t\xff", 0, HEADING_MORE, 0},
+        {"GET / HTTP/1.1\r\n A: b\r\n\r\n", 0, HEADING_BAD, 0},
+        {"GET / HTTP/1.1\r\nA: b\r\n\tc\r\n\r\n", 0, HEADING_BAD, 0},
     };
     return cr_make_param_array(struct scan_case, cases, sizeof(cases) / sizeof(cases[0]));
 }
@@ -65,10 +68,10 @@ ParameterizedTestParameters(heading, refuses_what_is_not_written_as_it_must_be)
         {"\r\n\r\n", 400},
         {" \r\n\r\n", 400},
         {"GET\r\n\r\n", 400},
-        {"GET /\r\n\r\n", 400},
+        {"GET /\r\n\r\n", 505},
         {"GET  / HTTP/1.1\r\n\r\n", 400},
         {"GET /  HTTP/1.1\r\n\r\n", 400},
-        {"GET / HTTP/1.1 \r\n\r\n", 400},
+        {"GET / HTTP/1.1 \r\n\r\n", 505},
         {"GET\t/ HTTP/1.1\r\n\r\n", 400},
         {" GET / HTTP/1.1\r\n\r\n", 400},
         {"G(T / HTTP/1.1\r\n\r\n", 400},
@@ -84,17 +87,29 @@ ParameterizedTestParameters(heading, refuses_what_is_not_written_as_it_must_be)
         {"GET https://x/ HTTP/1.1\r\n\r\n", 400},
         {"GET / HTTP/2.0\r\n\r\n", 505},
         {"GET / HTTP/1.2\r\n\r\n", 505},
-        {"GET / HTTP/1\r\n\r\n", 400},
-        {"GET / HTTP/1.10\r\n\r\n", 400},
+        {"GET / HTTP/1\r\n\r\n", 505},
+        {"GET / HTTP/1.10\r\n\r\n", 505},
         {"GET / http/1.1\r\n\r\n", 400},
-        {"GET / HTTP/x.1\r\n\r\n", 400},
+        {"GET / HTTP/x.1\r\n\r\n", 505},
         {"GET / HTTP/1.1\r\nA : b\r\n\r\n", 400},
-        {"GET / HTTP/1.1\r\n A: b\r\n\r\n", 400},
-        {"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400},
         {"GET / HTTP/1.1\r\n: b\r\n\r\n", 400},
         {"GET / HTTP/1.1\r\nA\r\n\r\n", 400},
         {"GET / HTTP/1.1\r\nA b: c\r\n\r\n", 400},
         {"GET / HTTP/1.1\r\n\xc3\xa4: c\r\n\r\n", 400},
+        {"GET / HTTP/0.9\r\n\r\n", 505},
+        {"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", 0},
+        {"POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nContent-Length: 5, 5\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nContent-Length: 0x5\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nContent-Length:\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-length: 5\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 501},
+        {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
     };
     return cr_make_param_array(struct parse_case, cases, sizeof(cases) / sizeof(cases[0]));
 }
@@ -147,4 +162,26 @@ Test(heading, refuses_one_field_more_than_it_keeps)
     cr_expect_eq(heading_parse(copy, strlen(copy), &h).status, 0);
     strcat(bytes, "A: b\r\n\r\n");
     cr_expect_eq(heading_parse(bytes, strlen(bytes), &h).status, 431);
+}
+
+Test(heading, keeps_connections_as_each_version_has_it)
+{
+    struct {
+        int minor;
+        const char *connection;
+        bool keep;
+    } cases[] = {{1, "", true},
+                 {1, "Connection: close\r\n", false},
+                 {1, "Connection: x, CLOSE\r\n", false},
+                 {1, "Connection: closed\r\n", true},
+                 {0, "", false},
+                 {0, "Connection: Keep-Alive\r\n", true}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char bytes[128];
+        struct heading h;
+        int n = snprintf(bytes, sizeof(bytes), "GET / HTTP/1.%d\r\n%s\r\n", cases[i].minor,
+                         cases[i].connection);
+        cr_expect_eq(heading_parse(bytes, (size_t)n, &h).status, 0);
+        cr_expect_eq(h.keep, cases[i].keep, "case %zu", i);
+    }
 }

@@ -196,7 +196,7 @@ take_field(char *head, struct span name, struct span value, struct heading_field
 static struct refusal
 take_framing(const llhttp_t *parser, struct heading *h)
 {
-    if ((parser->flags & (F_TRANSFER_ENCODING | F_CHUNKED)) != 0) {
+    if (heading_value(h, "Transfer-Encoding", NULL) != NULL) {
         bool understood = (parser->flags & F_CHUNKED) != 0 && parser->http_minor == 1;
         return (struct refusal){understood ? 501 : 400, coded.detail};
     }

@@ -12,16 +12,11 @@
 #define LISTEN_MS 2
 
 static const char *const counter_names[COUNT_SIZE] = {
-    [COUNT_ROUTED] = "routed",
-    [COUNT_SETTLED] = "settled",
-    [COUNT_BUSY] = "busy",
-    [COUNT_LOST] = "lost",
-    [COUNT_DEATHS] = "deaths",
-    [COUNT_MALFORMED] = "malformed",
-    [COUNT_VERSION] = "version",
-    [COUNT_TYPE] = "unknown_type",
-    [COUNT_TOO_BIG] = "too_big",
-    [COUNT_UNREACHABLE] = "unreachable",
+    [COUNT_ROUTED] = "routed",   [COUNT_SETTLED] = "settled",
+    [COUNT_BUSY] = "busy",       [COUNT_LOST] = "lost",
+    [COUNT_DEATHS] = "deaths",   [COUNT_MALFORMED] = "malformed",
+    [COUNT_VERSION] = "version", [COUNT_TYPE] = "unknown_type",
+    [COUNT_TOO_BIG] = "too_big", [COUNT_UNREACHABLE] = "unreachable",
     [COUNT_REFUSED] = "refused",
 };
 

@@ -65,8 +65,8 @@ struct actor {
     struct mailbox work, call;
     struct held *by_id;
     size_t in_hand;
-    size_t held;    /* in mailboxes and in hand */
-    uint32_t freed; /* slots to give back as CREDIT at the end of the turn */
+    size_t held;      /* in mailboxes and in hand */
+    uint32_t freed;   /* slots to give back as CREDIT at the end of the turn */
     uint64_t settled; /* units; of the edge, deliveries; of who only asks, answers */
     uint64_t refused; /* messages that could not be read */
     struct question *questions;

@@ -1,7 +1,7 @@
 /* http_fuzz - whatever comes over a connection, the real ingress behind its gate answers it in
- * sound HTTP: each answer is whole and of a kind that we give, what a stranger wrote is never markup
- * or a header in it, what two servers could read differently is refused and ends the connection,
- * and no message is accepted while nobody stores it.
+ * sound HTTP: each answer is whole and of a kind that we give, what a stranger wrote is never
+ * markup or a header in it, what two servers could read differently is refused and ends the
+ * connection, and no message is accepted while nobody stores it.
  *
  * The process is ingress.c itself, with a desk that is closed: an errand to the log or to the
  * database is answered as when both are away. Each input is sent over one connection of its own.

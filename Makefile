@@ -38,6 +38,9 @@ CXXFLAGS += -std=c++17 $(if $(SAN),-O1,-O2) -g $(WARN) $(HARDEN) $(SANFLAG)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAG)
 LDLIBS  += $(PKG_LIBS) -lstemmer -lunistring -lidn2 -lphonenumber \
            -lstdc++ -lpthread -lm
+ifeq ($(SAN),thread)
+LDLIBS  := $(BUILD)/test/tsan/threads.o $(LDLIBS)
+endif
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-5s %s\n' $1 $@;)
 
@@ -124,7 +127,7 @@ sim-mutants: $(BUILD)/bin/sim ## one mistake after the other in copies of the so
 model: ## the protocol of edge, stages and outbox checked by spin, and that each safeguard is needed
 	@test/model/model.sh build/model
 
-.PHONY: run kafka kafka-stop test unit san lint format
+.PHONY: run kafka kafka-stop test unit san tsan lint format
 run: ## sets everything up, starts it and stays in the foreground (Ctrl-C stops it); KAFKA=1: its log in Kafka
 	@BUILD=$(BUILD) KAFKA=$(KAFKA) supervisor/run.sh
 kafka: ## Apache Kafka on this machine, under var/ (BROKERS=3: three); prints its address
@@ -145,6 +148,12 @@ san: ## unit and integration tests, built with address and undefined behaviour s
 	@$(MAKE) --no-print-directory -j$$(nproc) SAN=address,undefined build build/san-address-undefined/bin/test-unit \
 		build/san-address-undefined/bin/sim
 	@BUILD=build/san-address-undefined test/run.sh sanitized
+# TSAN=short: the part that is in CI.
+tsan: ## what has threads, built with ThreadSanitizer: ingress, and edges on both logs
+	@supervisor/setup.sh build run kafka test
+	@$(MAKE) --no-print-directory -j$$(nproc) SAN=thread build/san-thread/test/tsan/threads.o
+	@$(MAKE) --no-print-directory -j$$(nproc) SAN=thread build
+	@BUILD=build/san-thread test/run.sh threads $(TSAN)
 lint: ## layout, a second compiler's warnings, and what reads C, shell and Python
 	@supervisor/setup.sh build run kafka test
 	@$(MAKE) --no-print-directory lint-layout lint-clang lint-cppcheck lint-scripts

@@ -68,7 +68,7 @@ threads() {
     local reports=$work/reports
     local tests=(test/integration/http_test.py test/integration/flow_test.py test/integration/edge_test.py)
     local part=(-k "not shown_back and not unsound")
-    [ "$1" != short ] || part=(-k "double_click or 150_keep_alive or slow_clients or dispatched_once")
+    [ "$1" != short ] || part=(-k "double_click or 150_keep_alive or slow_clients or dispatched_once and PostgresLog")
     mkdir -m 0777 "$reports"
     export TSAN_OPTIONS=log_path=$reports/tsan:exitcode=0:second_deadlock_stack=1:history_size=4:suppressions=$PWD/test/tsan.supp
     FTE_BIN=$PWD/$build/bin /usr/bin/python3 -m pytest -q -p no:cacheprovider "${tests[@]}" "${part[@]}" || failed=1

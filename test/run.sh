@@ -62,7 +62,7 @@ count_reports() {
     echo "sanitizers: $(find "$1" -type f | wc -l) reports"
 }
 
-# Threads have the ingress (CivetWeb's), the edge on Kafka (librdkafka's) and whatever speaks ZeroMQ. Libraries are
+# Threads have the ingress (its gate and its workers), the edge on Kafka (librdkafka's) and whatever speaks ZeroMQ. Libraries are
 # not instrumented: tsan.supp names them, each with its reason.
 threads() {
     local reports=$work/reports

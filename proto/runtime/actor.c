@@ -431,6 +431,7 @@ actor_run(const struct actor_spec *spec, int argc, char **argv)
     }
     option_load(spec->name, self.options);
     if (!connection_allowed(&self)) {
+        free(self.options);
         return EX_CONFIG;
     }
     if (argc == 2) {

@@ -241,14 +241,18 @@ class Lab:
         producer.close()
 
     @contextlib.contextmanager
-    def broker_dying(self):
-        """It hangs, and at the end dies with all that it has not read, and is started again."""
-        os.kill(int(self.system.broker("pid", "1")), signal.SIGSTOP)
+    def broker_dying(self, dies=True):
+        """It hangs, and at the end dies with all that it has not read, and is started again; or goes on."""
+        pid = int(self.system.broker("pid", "1"))
+        os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            self.system.broker("kill", "1")
-            self.system.broker("start", "1")
+            if dies:
+                self.system.broker("kill", "1")
+                self.system.broker("start", "1")
+            else:
+                os.kill(pid, signal.SIGCONT)
             self.system.wait_ready()
 
     # --- two edges ---------------------------------------------------------------------------------

@@ -24,8 +24,8 @@
 #define TICK_MS 500
 #define POSITION_MS 150 /* how late a position may be committed */
 #define RETAIN_TICKS 20
-#define BUSY 32     /* conversations under way: what a stage takes into one commit */
-#define PAUSE_MS 10 /* so often Kafka is listened to then */
+#define BUSY 32    /* conversations under way: what a stage takes into one commit */
+#define PAUSE_MS 5 /* so often Kafka is listened to then */
 
 static void commit_positions(struct kafka *k);
 static void positions_due(void *arg);

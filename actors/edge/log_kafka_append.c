@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define ASK_MAX 1024 /* ids of one look-up */
-#define GATHER_MS 80 /* at most between two batches while something waits */
+#define GATHER_MS 40 /* at most between two batches while something waits */
 /* Answered by a tick of half a second: in time at the latest. */
 #define DUE_MS (RLOG_APPEND_MS - 500)
 #define RECENT_MAX 20000

@@ -35,6 +35,9 @@ struct flight {
     bool answered; /* something that counts has come for this generation */
     bool counted;  /* and it was a failure that counts */
     bool over;     /* it must not be sent any more */
+    bool died;     /* its worker did, at its last failure */
+    bool suspect;  /* it is sent as one that may kill workers */
+    int pid;       /* of the edge that sent it */
     bool due;      /* a new router doesn't know of it: it must be sent again */
 };
 
@@ -336,6 +339,20 @@ want_order_of(struct edge_view *v, int unit)
     v->under_way[k] = unit;
 }
 
+/* What killed its worker twice goes alone: it may kill the next one, with all that this one holds.
+ * Left out is what the edge may have lost with its lease while somebody was stopped or cut off. */
+static void
+want_alone(struct edge_view *v, int unit)
+{
+    for (int i = 1; i <= facts.n; i++) {
+        struct flight *f = &v->flights[i];
+        REPORT_WANT(
+            i == unit || !f->suspect || !f->open || f->due || f->over || f->pid != v->edge->pid ||
+                mon.excused_us > f->sent_us || facts.messages[i].replayed,
+            "edge: unit %d is sent, and unit %d is under way: both may kill their worker", unit, i);
+    }
+}
+
 /* A delivery without an outcome: whoever dies is known to be dead at once, so somebody must have
  * been stopped, or a connection cut, while it was under way. */
 static void
@@ -354,6 +371,7 @@ edge_sends(struct proc *edge, const struct head *h)
     int unit = facts_number(h->id);
     struct flight *f = &v->flights[unit];
     bool late = f->open && world.now_us - f->sent_us >= DEADLINE_US;
+    bool suspect;
 
     if (facts.messages[unit].replayed) {
         return; /* its records stand in the log twice, and either may be under way */
@@ -372,9 +390,18 @@ edge_sends(struct proc *edge, const struct head *h)
         want_late(f, unit);
     }
     want_order_of(v, unit);
+    suspect = f->died && h->attempt >= EDGE_SUSPECT_FROM;
+    if (suspect) {
+        want_alone(v, unit);
+    }
     mon.counts.redelivered += f->generation > 0;
-    *f = (struct flight){
-        .attempt = h->attempt, .generation = h->generation, .sent_us = world.now_us, .open = true};
+    *f = (struct flight){.attempt = h->attempt,
+                         .generation = h->generation,
+                         .sent_us = world.now_us,
+                         .open = true,
+                         .died = f->died && !late,
+                         .suspect = suspect,
+                         .pid = edge->pid};
     report_event("edge.%d sends unit %d: attempt %u, delivery %u", edge->number, unit, h->attempt,
                  h->generation);
 }
@@ -433,6 +460,7 @@ edge_hears(struct proc *edge, const struct head *h, struct str body)
     f->answered = true;
     f->open = false;
     f->counted = !err_is_patient(err);
+    f->died = f->counted ? err == ERR_LOST : f->died;
     f->over = h->type == HEAD_FAIL;
 }
 

@@ -1,6 +1,7 @@
 #include "actors/edge/kafka_trial.h"
 
 #include "actors/edge/topics.h"
+#include "proto/clock.h"
 #include "proto/err.h"
 
 #include <stdio.h>
@@ -14,6 +15,7 @@ struct kafka_trial {
     rd_kafka_t *producer, *consumer; /* NULL: not tried */
     bool written, read;              /* its answer is there */
     size_t open;                     /* topics without one */
+    int64_t until_ms;
     int err;
     char why[256];
 };
@@ -93,6 +95,7 @@ kafka_trial_new(const struct kafka_settings *s, bool read)
     struct kafka_trial *t = xcalloc(1, sizeof(*t));
 
     t->read = !read;
+    t->until_ms = clock_ms() + 2 * PATIENCE_MS;
     t->producer = new_client(t, RD_KAFKA_PRODUCER, s);
     t->consumer = read && t->producer ? new_client(t, RD_KAFKA_CONSUMER, s) : NULL;
     if (t->producer == NULL || (read && t->consumer == NULL)) {
@@ -139,7 +142,7 @@ kafka_trial_turn(struct kafka_trial *t, int wait_ms, struct buf *ret_why)
         rd_kafka_message_destroy(m);
     }
     if (!t->written || !t->read) {
-        return ERR_BUSY;
+        return clock_ms() < t->until_ms ? ERR_BUSY : ERR_UNAVAILABLE;
     }
     if (t->err != 0) {
         buf_add_c(ret_why, t->why);
@@ -161,7 +164,8 @@ kafka_trial_free(struct kafka_trial **t_p)
         rd_kafka_destroy(t->producer);
     }
     if (t->consumer != NULL) {
-        rd_kafka_destroy_flags(t->consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        rd_kafka_consumer_close(t->consumer); /* it is a member of nothing: at once */
+        rd_kafka_destroy(t->consumer);
     }
     free(t);
 }

@@ -99,11 +99,12 @@ struct kafka {
     int32_t owner; /* our number in the database; 0 = none yet */
     bool known;    /* this connection has it */
     bool asking_owner;
-    bool up;       /* both can be used */
-    bool kafka_up; /* its topics are there */
-    bool leaving;  /* the process ends */
-    bool closing;  /* the consumer is asked to leave the group */
-    bool outside;  /* the group won't have us */
+    bool up;         /* both can be used */
+    bool kafka_up;   /* its topics are there */
+    bool leaving;    /* the process ends */
+    bool closing;    /* the consumer is asked to leave the group */
+    bool outside;    /* the group will not have us */
+    bool unreadable; /* its records may not be read */
     int64_t probe_ms;
     enum kafka_trouble trouble; /* said so far in this outage */
     struct kafka_cause cause;   /* what was told since */

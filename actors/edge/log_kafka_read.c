@@ -126,6 +126,7 @@ take_from_lane(struct kafka *k, int32_t partition)
         }
         if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             if (kafka_is_right(m->err)) {
+                k->unreadable = true;
                 kafka_failed(k, m->err,
                              "topic " TOPIC_INCOMING
                              " may not be read: Topic authorization failed");

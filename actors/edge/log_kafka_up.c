@@ -72,6 +72,7 @@ came_up(struct kafka *k)
 {
     k->cause = (struct kafka_cause){0};
     k->silent = 0;
+    k->unreadable = false;
     k->kafka_up = true;
     kafka_welcome(k);
 }
@@ -127,7 +128,7 @@ kafka_probe(struct kafka *k)
     } else {
         /* Whether we may write nobody tells before we do. The first time that is found out while
          * work begins, after a refusal before. */
-        k->trial = kafka_trial_new(&k->settings.kafka, k->trouble == KAFKA_REFUSED);
+        k->trial = kafka_trial_new(&k->settings.kafka, k->unreadable);
         if (k->trouble != KAFKA_REFUSED || k->trial == NULL) {
             came_up(k);
         }

@@ -453,7 +453,7 @@ edge_hears(struct proc *edge, const struct head *h, struct str body)
         f->open = false;
         return;
     }
-    if (!f->open || f->answered || h->generation != f->generation) {
+    if (!f->open || f->answered || f->due || h->generation != f->generation) {
         return; /* late: changes nothing, or what follows shows that it did */
     }
     err = h->type == HEAD_BUSY ? ERR_BUSY : h->type == HEAD_LOST ? ERR_LOST : code_of(body);

@@ -150,6 +150,7 @@ class Run:
         self.args = args
         self.log = "PostgreSQL" if not args.kafka else f"Kafka, {args.kafka} broker{'s' if args.kafka > 1 else ''}"
         self.command = f"soak.py --minutes {args.minutes:g} --clients {args.clients} --kafka {args.kafka} --seed {args.seed}"
+        self.command += f" --only '{args.only}'" if args.only else ""
 
     def go(self, world):
         journal = os.path.join(world.first.state, "journal")

@@ -18,6 +18,7 @@ import os
 import platform
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -226,6 +227,7 @@ def main():
     run = Run(args)
     no_mounts = disk.private([sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--seed", str(args.seed)])
     print(f"soak: {run.command}; the log in {run.log}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whatever runs is stopped first
     stop_s = STOP_S if args.minutes >= BRIEF_MIN else BRIEF_STOP_S
     with World(args.kafka, no_mounts, stop_s) as world:
         run.go(world)

@@ -115,8 +115,8 @@ settled(struct delivery *d)
 
 /* --- sending -------------------------------------------------------------------------------- */
 
-void
-delivery_ready(struct delivery *d)
+static void
+enqueue(struct delivery *d)
 {
     struct edge *edge = d->edge;
 
@@ -127,7 +127,13 @@ delivery_ready(struct delivery *d)
     }
     *edge->ready_last = d;
     edge->ready_last = &d->ready_next;
-    delivery_pump(edge);
+}
+
+void
+delivery_ready(struct delivery *d)
+{
+    enqueue(d);
+    delivery_pump(d->edge);
 }
 
 /* It, or one of those that were in the same worker with it, kills workers. */
@@ -235,10 +241,12 @@ delivery_again(struct edge *edge)
     if (!SAFEGUARD("generation")) {
         return;
     }
+    /* None goes before all wait: what waited already would be sent to the new router and then be
+     * taken for in flight under the old one, and a suspect's turn would go to the next. */
     HASH_ITER(hh, edge->deliveries, d, next)
     {
         if (d->state == DELIVERY_IN_FLIGHT || (d->state == DELIVERY_WAITING && d->busy)) {
-            delivery_ready(d);
+            enqueue(d);
         }
     }
     delivery_pump(edge);

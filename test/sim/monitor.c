@@ -353,6 +353,12 @@ want_alone(struct edge_view *v, int unit)
     }
 }
 
+static bool
+is_overdue(const struct flight *f)
+{
+    return world.now_us - f->sent_us >= DEADLINE_US;
+}
+
 /* A delivery without an outcome: whoever dies is known to be dead at once, so somebody must have
  * been stopped, or a connection cut, while it was under way. */
 static void
@@ -370,8 +376,9 @@ edge_sends(struct proc *edge, const struct head *h)
     struct edge_view *v = view_of(edge);
     int unit = facts_number(h->id);
     struct flight *f = &v->flights[unit];
-    bool late = f->open && world.now_us - f->sent_us >= DEADLINE_US;
-    bool suspect;
+    bool late = f->open && is_overdue(f);
+    bool died = f->died && !late; /* else its last failure is that nobody answered */
+    bool suspect = died && h->attempt >= EDGE_SUSPECT_FROM;
 
     if (facts.messages[unit].replayed) {
         return; /* its records stand in the log twice, and either may be under way */
@@ -390,7 +397,6 @@ edge_sends(struct proc *edge, const struct head *h)
         want_late(f, unit);
     }
     want_order_of(v, unit);
-    suspect = f->died && h->attempt >= EDGE_SUSPECT_FROM;
     if (suspect) {
         want_alone(v, unit);
     }
@@ -399,7 +405,7 @@ edge_sends(struct proc *edge, const struct head *h)
                          .generation = h->generation,
                          .sent_us = world.now_us,
                          .open = true,
-                         .died = f->died && !late,
+                         .died = died,
                          .suspect = suspect,
                          .pid = edge->pid};
     report_event("edge.%d sends unit %d: attempt %u, delivery %u", edge->number, unit, h->attempt,
@@ -460,7 +466,8 @@ edge_hears(struct proc *edge, const struct head *h, struct str body)
     f->answered = true;
     f->open = false;
     f->counted = !err_is_patient(err);
-    f->died = f->counted ? err == ERR_LOST : f->died;
+    /* Behind its deadline it comes too late: the edge has counted that already. */
+    f->died = f->counted ? err == ERR_LOST && !is_overdue(f) : f->died;
     f->over = h->type == HEAD_FAIL;
 }
 
@@ -468,7 +475,7 @@ void
 monitor_buried(struct proc *edge, int unit, unsigned attempts)
 {
     struct flight *f = &view_of(edge)->flights[unit];
-    bool late = f->open && world.now_us - f->sent_us >= DEADLINE_US;
+    bool late = f->open && is_overdue(f);
 
     if (facts.messages[unit].replayed) {
         return;

@@ -296,6 +296,11 @@ worker_ready(struct router *self, struct message *m, const struct head *h)
     struct lost up = {.router = self, .service = h->service};
     uint32_t slots = slots_of(w, h);
 
+    /* The answer to the greeting of the router before us. What that one gave to the worker is still
+     * on its way there, and the slots for it would come on top: our own greeting follows. */
+    if (h->generation != 0 && h->generation != self->generation) {
+        return;
+    }
     if (w != NULL) {
         router_forget(self, w);
     }

@@ -86,7 +86,7 @@ class Actor:
         try: head = decode_head(frame)
         except Fault as fault: return self.log("refused", fault.code)
         if head["type"] == READY and not head["service"]:  # from a router that doesn't know us, yet or any more
-            self.send(READY, attempt=head["attempt"], count=self.slots - len(self.queue), pid=os.getpid())
+            self.send(READY, **{**head, "service": self.service, "count": self.slots - len(self.queue), "pid": os.getpid()})
             if not self.ready: self.beat(b"READY\n")
         elif head["type"] == DRAIN: self.stop = True
         elif self.handlers.get(head["type"]):

@@ -130,6 +130,7 @@ announce(struct actor *self)
                  &(struct head){.type = HEAD_READY,
                                 .service = str_of(self->spec->service),
                                 .attempt = self->greeting,
+                                .generation = self->generation,
                                 .count = self->spec->service && slots > self->held
                                              ? slots - (uint32_t)self->held
                                              : 0,

@@ -52,6 +52,7 @@ struct edge_view {
 static struct {
     struct peer peers[PEERS];
     struct edge_view *edges;
+    uint32_t router; /* its generation; 0: it has told nobody */
     struct {
         bool is_work;
         struct id id;
@@ -83,6 +84,7 @@ void
 monitor_router_started(void)
 {
     memset(mon.peers, 0, sizeof(mon.peers));
+    mon.router = 0;
     monitor_continued();
 }
 
@@ -112,6 +114,9 @@ peer_ready(const struct proc *from, struct peer *w, const struct head *h)
 {
     uint32_t given = 0;
 
+    if (h->generation != mon.router) {
+        return; /* meant for the one before: what that gave is still on its way */
+    }
     w->known = true;
     w->closed = w->silent = false;
     w->unreachable = !net_reaches(from);
@@ -242,6 +247,7 @@ note_greeting(struct proc *to, const struct head *h)
 {
     struct peer *w = peer_of(to);
 
+    mon.router = h->generation;
     if (h->service.n == 0) {
         w->number = h->attempt;
         w->vague = false;

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$1
-steps=${STEPS:-8000000}
+steps=${STEPS:-60000000}
 mkdir -p "$work"
 
 # mutant NUMBER SIMULATION FILE SED WHAT: 0 where it was found.

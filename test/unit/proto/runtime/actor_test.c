@@ -58,6 +58,7 @@ static char dir[] = "/tmp/fte-actor-test.XXXXXX";
 static char endpoint[128];
 static void *zmq, *peer;
 static pid_t router;
+static struct head greeted; /* what the router said first */
 
 static pid_t
 start_router(void)
@@ -150,7 +151,7 @@ setup(void)
     zmq_setsockopt(peer, ZMQ_RECONNECT_IVL, &ivl, sizeof(ivl));
     zmq_setsockopt(peer, ZMQ_LINGER, &linger, sizeof(linger));
     zmq_connect(peer, endpoint);
-    hear(HEAD_READY, 0, NULL);
+    greeted = hear(HEAD_READY, 0, NULL);
     /* As an edge we are told when a service comes up. */
     say(&(struct head){.type = HEAD_READY, .service = STR("edge"), .count = 1}, STR(""));
     hear(HEAD_READY, 0, NULL);
@@ -419,6 +420,22 @@ Test(router, takes_off_the_slots_of_a_ready_what_was_still_on_its_way_to_the_wor
     ready.attempt = 3; /* it has both, and room for two more */
     say(&ready, STR(""));
     send_work("done", 4);
+    cr_assert_eq(hear(HEAD_BUSY, HEAD_WORK, NULL).type, HEAD_WORK);
+    teardown();
+}
+
+/* What that one gave to us is still on its way, and its slots come back on top. */
+Test(router, leaves_out_a_ready_that_answers_the_router_before_it)
+{
+    setup();
+    struct head ready = {.type = HEAD_READY, .service = STR("echo"), .count = 1, .attempt = 1};
+    ready.generation = greeted.generation + 1;
+    say(&ready, STR(""));
+    send_work("done", 1);
+    cr_assert_eq(hear(HEAD_BUSY, HEAD_WORK, NULL).type, HEAD_BUSY);
+    ready.generation = greeted.generation;
+    say(&ready, STR(""));
+    send_work("done", 2);
     cr_assert_eq(hear(HEAD_BUSY, HEAD_WORK, NULL).type, HEAD_WORK);
     teardown();
 }

@@ -181,6 +181,9 @@ write_refusal(struct conn_house *h, struct conn *c, struct refusal bad, unsigned
     } else {
         answer_problem(&a, bad.status, bad.detail, NULL);
     }
+    if (bad.status == 405) { /* a method that no address knows */
+        answer_header(&a, "Allow", "GET, HEAD, POST");
+    }
     if (wait_s > 0) {
         answer_header(&a, "Retry-After", "%u", wait_s);
     }

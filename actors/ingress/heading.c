@@ -160,6 +160,18 @@ take_target(char *p, struct heading *h)
     return *p == '/';
 }
 
+/* "QUERY /": llhttp doesn't know it, but it has the form of a method. */
+static bool
+names_a_method(const char *head, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && ((head[i] >= 'A' && head[i] <= 'Z') || head[i] == '-')) {
+        i++;
+    }
+    return i > 0 && i < n && head[i] == ' ';
+}
+
 /* Method, target and version stand at the begin and one blank apart; llhttp skips more. */
 static bool
 line_is_plain(const char *head, const char *method, const struct span *target)
@@ -212,6 +224,7 @@ heading_parse(char *p, size_t n, struct heading *ret)
     llhttp_settings_t settings;
     llhttp_t parser;
     struct parse parse = {0};
+    llhttp_errno_t error;
     struct refusal bad;
 
     llhttp_settings_init(&settings);
@@ -223,7 +236,11 @@ heading_parse(char *p, size_t n, struct heading *ret)
     llhttp_init(&parser, HTTP_REQUEST, &settings);
     parser.data = &parse;
     *ret = (struct heading){0};
-    bad = refusal_of(llhttp_execute(&parser, p, n));
+    error = llhttp_execute(&parser, p, n);
+    if (error == HPE_INVALID_METHOD && names_a_method(p, n)) {
+        return (struct refusal){405, "The request's method is unknown."};
+    }
+    bad = refusal_of(error);
     if (bad.status == 0 && parser.http_major != 1) { /* it knows 0.9 and 2.0, too */
         bad = refusal_of(HPE_INVALID_VERSION);
     }

@@ -52,7 +52,8 @@ enum heading_scan {
 enum heading_scan heading_scan(const char *p, size_t n, size_t *seen, size_t *ret_n);
 
 /* Takes a head apart that heading_scan() found whole. NULs are written behind its parts, so that
- * they are C strings. Refuses with 400, 431 (too many fields), 501 (Transfer-Encoding) or 505. */
+ * they are C strings. Refuses with 400, 405 (an unknown method), 431 (too many fields), 501
+ * (Transfer-Encoding) or 505. */
 struct refusal heading_parse(char *p, size_t n, struct heading *ret);
 
 /* The value of a field, NULL where absent; of several, the first. How many there are in *ret_count

@@ -128,6 +128,9 @@ class BothLogs:
     def ids(self, topic):
         return [id for log in self.logs for id in log.ids(topic)]
 
+    def records(self, topic):
+        return [record for log in self.logs for record in log.records(topic)]
+
     def dead_units(self):
         return [unit for log in self.logs for unit in log.dead_units()]
 

@@ -223,7 +223,7 @@ REFUSED = {
     "a method that is no word": (raw(b"GE(T / HTTP/1.1\r\nHost: x\r\n\r\n"), {400}),
     "no method": (raw(b"/ HTTP/1.1\r\nHost: x\r\n\r\n"), {400}),
     "tls": (raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), {400}),
-    "a proxy's preface": (raw(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n" + GET + b"\r\n"), {400}),
+    "a proxy's preface": (raw(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n" + GET + b"\r\n"), {400, 405}),
     # sizes
     "16 KB of one header": (raw(GET + b"X: " + b"y" * 17000 + b"\r\n\r\n"), {431}),
     "16 KB of target": (raw(b"GET /" + b"y" * 17000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"), {431}),

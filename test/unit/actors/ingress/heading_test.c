@@ -65,6 +65,7 @@ ParameterizedTestParameters(heading, refuses_what_is_not_written_as_it_must_be)
         {"GET /a?b HTTP/1.0\r\nA: b\r\n\r\n", 0},
         {"M-SEARCH / HTTP/1.1\r\nA:\r\nB:  \t \r\n\r\n", 0},
         {"GET http://x/ HTTP/1.1\r\n\r\n", 0},
+        {"QUERY / HTTP/1.1\r\n\r\n", 405},
         {"\r\n\r\n", 400},
         {" \r\n\r\n", 400},
         {"GET\r\n\r\n", 400},

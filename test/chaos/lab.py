@@ -167,6 +167,14 @@ class Lab:
         with self.holder.cursor() as c:
             c.execute("select pg_advisory_lock(%s, hashtext(%s))", self._lock(table, unit))
 
+    def send_held(self, table, text=QUESTION):
+        """A message that was sent, and is held there now."""
+        message = self.new(text)
+        self.hold(table, message.id)
+        message.send()
+        self.wait_held(table, message.id)
+        return message
+
     def release(self, table, unit):
         with self.holder.cursor() as c:
             c.execute("select pg_advisory_unlock(%s, hashtext(%s))", self._lock(table, unit))

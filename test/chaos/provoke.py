@@ -95,10 +95,7 @@ def digest(lab):
 
 def repeat_in_a_burst(lab):
     """While the first is under way its client sends it again, and then something else: the two wait, and go together."""
-    a = lab.new()
-    lab.hold("agent_runs", a.id)
-    a.send()
-    lab.wait_held("agent_runs", a.id)
+    a = lab.send_held("agent_runs")
     a.send()
     b = lab.send("And then?", after=a)
     lab.release("agent_runs", a.id)
@@ -157,10 +154,7 @@ def overtaken_position(lab):
 
 def overtaking(lab):
     """The first message's agent takes its time."""
-    a = lab.new()
-    lab.hold("agent_runs", a.id)
-    a.send()
-    lab.wait_held("agent_runs", a.id)
+    a = lab.send_held("agent_runs")
     b = lab.send("Where is my data kept?", after=a)
     if lab.without:
         b.wait("replies")
@@ -172,10 +166,7 @@ def overtaking(lab):
 
 def burst(lab, hold=True):
     """Three messages over one link: the first under way, the others wait and are composed."""
-    a = lab.new()
-    lab.hold("agent_runs", a.id)
-    a.send()
-    lab.wait_held("agent_runs", a.id)
+    a = lab.send_held("agent_runs")
     b, c = lab.send("And there?", after=a), lab.send("And how?", after=a)
     if hold:
         lab.hold("agent_runs", b.id)
@@ -218,10 +209,7 @@ def recovered_records(lab):
 def rest_of_a_burst(lab):
     """A burst is settled, but between its records lies one that isn't: the position stays within the burst. Then the
     edge dies."""
-    a = lab.new()
-    lab.hold("agent_runs", a.id)
-    a.send()
-    lab.wait_held("agent_runs", a.id)
+    a = lab.send_held("agent_runs")
     x = lab.neighbour(a, QUESTION)
     b = lab.send("And there?", after=a)
     lab.hold("agent_runs", x.id)
@@ -258,10 +246,7 @@ def decides_anew(lab):
 
 def person_takes_over(lab):
     """While the agent is at work on it."""
-    a = lab.new()
-    lab.hold("agent_runs", a.id)
-    a.send()
-    lab.wait_held("agent_runs", a.id)
+    a = lab.send_held("agent_runs")
     lab.sql("update conversations set state = 'human' where id = %s", a.id)
     lab.release("agent_runs", a.id)
     a.outcome()
@@ -270,10 +255,7 @@ def person_takes_over(lab):
 
 
 def buried_meanwhile(lab, text):
-    a = lab.new(text)
-    lab.hold("agent_runs", a.id)
-    a.send()
-    lab.wait_held("agent_runs", a.id)
+    a = lab.send_held("agent_runs", text)
     lab.refuse(a.id)
     lab.again()
     a.wait("dead_letters")
@@ -308,10 +290,7 @@ def letter_after_the_reply(lab):
 
 def race_with_the_letter(lab):
     """The edge is in the middle of burying it when its reply comes."""
-    a = lab.new()
-    lab.hold("agent_runs", a.id)
-    a.send()
-    lab.wait_held("agent_runs", a.id)
+    a = lab.send_held("agent_runs")
     lab.hold("dead_letters", a.id)
     lab.refuse(a.id)
     lab.again()

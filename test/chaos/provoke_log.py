@@ -41,10 +41,7 @@ def repeat_of_a_part(lab):
 
 def repeat_while_under_way(lab):
     """A record stands in Kafka twice, and then comes something else: the two wait for the first."""
-    a = lab.new()
-    lab.hold("agent_runs", a.id)
-    a.send()
-    lab.wait_held("agent_runs", a.id)
+    a = lab.send_held("agent_runs")
     lab.copy(a)
     b = lab.send("And then?", after=a)
     lab.neighbour(a, REFUND).send().outcome()  # the edge has read up to here
@@ -75,10 +72,7 @@ def letter_on_its_way(lab):
 def zombie_composes(lab):
     """An edge hangs while it composes a burst. Another one takes over, delivers the burst's first message alone, and
     dies. What the first one does when it wakes must not count."""
-    a = lab.new()
-    lab.hold("agent_runs", a.id)
-    a.send()
-    lab.wait_held("agent_runs", a.id)
+    a = lab.send_held("agent_runs")
     lab.arm("edge.before_commit.composed:stop")
     b, c = lab.send("Where is my data kept?", after=a), lab.send("How do I replay a dead letter?", after=a)
     lab.hold("agent_runs", b.id)
